@@ -1,0 +1,255 @@
+package vector
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// Query is one prepared query vector: decoded, checked, and with what its
+// metric needs taken once. It holds no reference to the bytes it was made of
+// and is safe for concurrent use.
+//
+// A row's score does not depend on the method that computes it, on the row's
+// address, or on its neighbours: it is the same to the bit.
+type Query struct {
+	metric  Metric
+	element Element
+	dim     int
+	stride  int // bytes of a row; 0 for Sparse
+
+	// One of these is set, by the element kind.
+	floats []float32
+	int8s  []int8
+	bytes  []byte
+	sparse sparseQuery
+
+	// The kernel of metric and element, in the field of its query type.
+	kf kernel[float32]
+	ki kernel[int8]
+	kb kernel[byte]
+
+	// qq is the squared norm that cosine kernels want, norm the exact one.
+	qq   float32
+	norm float64
+}
+
+// NewQuery prepares raw, which has the layout of a row of the given element
+// kind and dimension. dim is ignored for Sparse. The error wraps ErrInvalid:
+// wrong length, NaN or infinite elements, a metric that the kind does not
+// support, a malformed sparse vector.
+func NewQuery(m Metric, e Element, dim int, raw []byte) (*Query, error) {
+	return newQuery(active, m, e, dim, raw)
+}
+
+func newQuery(c *class, m Metric, e Element, dim int, raw []byte) (*Query, error) {
+	if err := e.checkDim(dim); err != nil {
+		return nil, err
+	}
+	if !e.Supports(m) {
+		return nil, fmt.Errorf("%w: metric %v of %v vectors", ErrInvalid, m, e)
+	}
+	if e == Sparse {
+		if err := CheckSparse(raw); err != nil {
+			return nil, err
+		}
+		return &Query{metric: m, element: e, sparse: newSparseQuery(raw)}, nil
+	}
+	if want := e.RowBytes(dim); len(raw) != want {
+		return nil, fmt.Errorf("%w: query of %d bytes, want %d (%d dimensions of %v)", ErrInvalid, len(raw), want, dim, e)
+	}
+	if i := HasNonFinite(e, raw); i >= 0 {
+		return nil, fmt.Errorf("%w: query element %d is not finite", ErrInvalid, i)
+	}
+	q := &Query{metric: m, element: e, dim: dim, stride: len(raw)}
+	switch e {
+	case Float32:
+		q.kf = c.float32[column(m)]
+	case Float16:
+		q.kf = c.float16[column(m)]
+	case BFloat16:
+		q.kf = c.bfloat16[column(m)]
+	case Int8:
+		q.int8s = make([]int8, dim)
+		for i, b := range raw {
+			q.int8s[i] = int8(b)
+		}
+		q.ki = c.int8[column(m)]
+		q.qq = squareInt8(q.int8s)
+	case Binary:
+		q.bytes = append([]byte(nil), raw...)
+		q.kb = c.binary[column(m)]
+	}
+	if q.kf.scan != nil {
+		q.floats = AppendDecoded(make([]float32, 0, dim), e, raw)
+	}
+	if m == Cosine {
+		q.norm = Norm(e, raw)
+		if q.kf.scan != nil && q.norm > 0 {
+			q.prepareCosine(c)
+		}
+	}
+	return q, nil
+}
+
+// prepareCosine scales the query by a power of two so that its largest
+// element lies in [1, 2): the similarity is unchanged, and sums of products
+// with it stay within range. Its squared norm is then taken by the kernels'
+// own arithmetic, so that a row equal to the query scores exactly 1.
+func (q *Query) prepareCosine(c *class) {
+	largest := float32(0)
+	for _, x := range q.floats {
+		largest = max(largest, float32(math.Abs(float64(x))))
+	}
+	_, exp := math.Frexp(float64(largest))
+	for i, x := range q.floats {
+		q.floats[i] = float32(math.Ldexp(float64(x), 1-exp))
+	}
+	q.norm = math.Ldexp(q.norm, 1-exp)
+	out := [1]float32{}
+	c.float32[column(IP)].scan(q.floats, AppendFloat32(nil, q.floats), 4*q.dim, 1, 0, out[:])
+	q.qq = out[0]
+}
+
+// Metric returns the metric q was made for.
+func (q *Query) Metric() Metric { return q.metric }
+
+// Element returns the kind of rows q can be compared with.
+func (q *Query) Element() Element { return q.element }
+
+// Dim returns the dimension q was made with; 0 for Sparse.
+func (q *Query) Dim() int { return q.dim }
+
+// Scan scores the n rows that lie one after another from the start of rows,
+// which has RowBytes·n bytes at least, into out[:n]. The rows' elements must
+// be finite. It panics when rows or out is too short, and for Sparse.
+func (q *Query) Scan(rows []byte, n int, out []float32) {
+	q.mustBeDense()
+	rows, out = rows[:n*q.stride], out[:n]
+	odd := uint32(0)
+	switch {
+	case q.metric == Cosine && q.norm == 0:
+		clear(out)
+	case q.kf.scan != nil:
+		odd = q.kf.scan(q.floats, rows, q.stride, n, q.qq, out)
+	case q.ki.scan != nil:
+		odd = q.ki.scan(q.int8s, rows, q.stride, n, q.qq, out)
+	default:
+		odd = q.kb.scan(q.bytes, rows, q.stride, n, 0, out)
+	}
+	if odd == 0 {
+		return
+	}
+	for i, s := range out {
+		if nonFinite(s) != 0 {
+			out[i] = q.exact(rows[i*q.stride : (i+1)*q.stride])
+		}
+	}
+}
+
+// Gather scores the listed rows of the block that Scan would score whole:
+// out[i] belongs to row idx[i]. Rows may repeat and come in any order. It
+// panics when a row lies outside rows, when out is shorter than idx, and for
+// Sparse.
+func (q *Query) Gather(rows []byte, idx []uint32, out []float32) {
+	q.mustBeDense()
+	if len(idx) == 0 {
+		return
+	}
+	out = out[:len(idx)]
+	// Assembly does not check its bounds; this panics as a slice would.
+	last := uint32(0)
+	for _, r := range idx {
+		last = max(last, r)
+	}
+	rows = rows[:len(rows):len(rows)]
+	_ = rows[int(last)*q.stride : (int(last)+1)*q.stride]
+
+	odd := uint32(0)
+	switch {
+	case q.metric == Cosine && q.norm == 0:
+		clear(out)
+	case q.kf.gather != nil:
+		odd = q.kf.gather(q.floats, rows, q.stride, idx, q.qq, out)
+	case q.ki.gather != nil:
+		odd = q.ki.gather(q.int8s, rows, q.stride, idx, q.qq, out)
+	default:
+		odd = q.kb.gather(q.bytes, rows, q.stride, idx, 0, out)
+	}
+	if odd == 0 {
+		return
+	}
+	for i, s := range out {
+		if nonFinite(s) != 0 {
+			r := int(idx[i])
+			out[i] = q.exact(rows[r*q.stride : (r+1)*q.stride])
+		}
+	}
+}
+
+// ScanSparse scores the len(offs)-1 rows data[offs[i]:offs[i+1]], each
+// well-formed in the sense of CheckSparse, into out. It panics when out is
+// too short or when q is not Sparse.
+func (q *Query) ScanSparse(offs []uint32, data []byte, out []float32) {
+	q.mustBeSparse()
+	if len(offs) < 2 {
+		return
+	}
+	out = out[:len(offs)-1]
+	for i := range out {
+		out[i] = q.sparse.dot(data[offs[i]:offs[i+1]])
+	}
+}
+
+// GatherSparse scores the listed rows of the block that ScanSparse would
+// score whole: out[i] belongs to row idx[i].
+func (q *Query) GatherSparse(offs []uint32, data []byte, idx []uint32, out []float32) {
+	q.mustBeSparse()
+	out = out[:len(idx)]
+	for i, r := range idx {
+		out[i] = q.sparse.dot(data[offs[r]:offs[r+1]])
+	}
+}
+
+func (q *Query) mustBeDense() {
+	if q.element == Sparse {
+		panic("vector: sparse query on dense rows")
+	}
+}
+
+func (q *Query) mustBeSparse() {
+	if q.element != Sparse {
+		panic("vector: dense query on sparse rows")
+	}
+}
+
+// exact scores one row of a float kind in float64, where no sum overflows,
+// for the rows whose float32 kernel gave up. The result is finite. An Int8
+// row comes here only to be recognised as zero.
+func (q *Query) exact(row []byte) float32 {
+	var dot, rr, l2 float64
+	for i, x := range q.floats {
+		var r float32
+		switch q.element {
+		case Float32:
+			r = f32at(row, i)
+		case Float16:
+			r = Float16ToFloat32(binary.LittleEndian.Uint16(row[2*i:]))
+		case BFloat16:
+			r = BFloat16ToFloat32(binary.LittleEndian.Uint16(row[2*i:]))
+		}
+		a, b := float64(x), float64(r)
+		dot += float64(a * b)
+		rr += float64(b * b)
+		l2 += float64((a - b) * (a - b))
+	}
+	switch {
+	case q.metric == L2:
+		return clamp(l2)
+	case q.metric == IP:
+		return clamp(dot)
+	case rr == 0:
+		return 0
+	}
+	return float32(max(-1, min(1, dot/(math.Sqrt(rr)*q.norm))))
+}
