@@ -1,0 +1,316 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime/pprof"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Log is an open write-ahead log. All methods are safe for concurrent use, except that a Record belongs to one
+// caller until it is appended or discarded.
+type Log struct {
+	opts Options
+	dir  vfs.File // open handle of the directory, for syncing it; nil if read-only
+	w    writer
+
+	wake     chan struct{} // cap 1: the writer has something to look at
+	prepKick chan struct{} // cap 1: the preparer has something to look at
+	stop     chan struct{} // closed by Close
+	wg       sync.WaitGroup
+
+	queued  atomic.Int64  // records in queue; lets the writer watch it without the lock
+	durable atomic.Uint64 // last LSN reported as durable
+	last    atomic.Uint64 // last LSN assigned
+
+	closeOnce sync.Once
+	closeErr  error
+
+	// truncMu serializes Truncate. Lock order: truncMu, mu.
+	truncMu sync.Mutex
+
+	// mu guards everything below. It is never held during I/O or a callback.
+	mu      sync.Mutex
+	err     error // the poison
+	closing bool
+
+	queue    []*Record // appended, not yet taken by the writer; in LSN order
+	inFlight int64     // payload bytes from Prepare until durable: what QueueBytes bounds
+	waiters  []*waiter // in Prepare, first come first served
+
+	reserved    int64   // charges of records prepared or queued, not yet placed in a file
+	reservedMax int64   // no such charge is larger; reset when reserved is zero
+	bins        []*file // where records are placed: bins[0], then the prepared ones in order
+	files       []*file // that exist under their final name, oldest first; the last one is being written
+	nextSeq     uint64  // of the next file to prepare
+	nextSize    int64   // its usual size
+	preparing   bool
+	wantSpace   int64 // a waiter needs a file with that much room; 0: none does
+	wantAhead   bool  // the writer asks for the next file ahead of need
+	prepError   error // of the last preparation, while no waiter has seen it
+
+	synced      uint64 // last LSN on disk, whatever the policy
+	syncWaiters []syncWaiter
+
+	stats Stats
+}
+
+// Stats counts what a log did since Open, except where said otherwise.
+type Stats struct {
+	Records      uint64 // written
+	Groups       uint64 // of records written together
+	Syncs        uint64 // fdatasyncs and fsyncs of log files and their directory, including those of rotation
+	BytesWritten uint64 // frames and file headers, without the zero-filling of prepared files
+	BytesZeroed  uint64 // zero-filled ahead
+	Rotations    uint64 // files made active
+	Replayed     uint64 // records delivered by Open
+	LastGroup    int    // records in the last group
+
+	Files      int   // now kept, with the one being written, without prepared ones
+	Size       int64 // now: bytes of frames in these files
+	DiskSize   int64 // now: bytes these files and the prepared ones occupy
+	QueueBytes int64 // now: payload bytes prepared or appended, not yet durable
+	LastLSN    uint64
+	DurableLSN uint64
+}
+
+// Open replays every record with an LSN greater than from, in LSN order, and makes the log ready for appending.
+// payload is valid only during the call and 8-byte aligned; memory is bounded by the largest record. An error from
+// replay ends Open. The old files are left as they are but for a rotate frame behind the end of the last one.
+//
+// Order of steps, each harmless to repeat after a crash:
+//  1. remove files below FirstSeq and half-prepared ones
+//  2. replay; sync the last file, so that what was replayed is durable
+//  3. prepare a new file, write its header with the old one's valid end, sync, rename, sync the directory
+//  4. append the rotate frame to the old file, sync
+//
+// A last file without any record or torn bytes is replaced by the new one under its own sequence, so that opening
+// a log again and again does not pile up files. If there is no room for step 3 the log opens nevertheless, and
+// Prepare returns ErrDiskFull until there is.
+func Open(opts Options, from uint64, replay func(lsn uint64, payload []byte) error) (*Log, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if !opts.ReadOnly {
+		if err := opts.FS.MkdirAll(opts.Dir, 0o755); err != nil {
+			return nil, fmt.Errorf("wal: make directory %s: %w", opts.Dir, err)
+		}
+	}
+	replayed := uint64(0)
+	r := recoverer{opts: opts, from: from, replay: func(lsn uint64, payload []byte) error {
+		replayed++
+		if replay == nil {
+			return nil
+		}
+		return replay(lsn, payload)
+	}}
+	if err := r.run(); err != nil {
+		return nil, err
+	}
+	l := &Log{
+		opts:     opts,
+		wake:     make(chan struct{}, 1),
+		prepKick: make(chan struct{}, 1),
+		stop:     make(chan struct{}),
+		files:    r.rec.files,
+		nextSize: opts.InitialFileSize,
+	}
+	l.stats.Replayed = replayed
+	l.synced = max(opts.MinLSN, r.rec.lastLSN)
+	if n := len(r.rec.headers); n > 0 {
+		// The header of a last file without records may have jumped ahead.
+		l.synced = max(l.synced, r.rec.headers[n-1].firstLSN-1)
+	}
+	if l.synced == math.MaxUint64 {
+		return nil, errors.New("wal: lsn space exhausted")
+	}
+	l.last.Store(l.synced)
+	l.durable.Store(l.synced)
+	if opts.ReadOnly {
+		return l, nil
+	}
+	if err := l.startWriting(&r.rec); err != nil {
+		if l.dir != nil {
+			l.dir.Close()
+		}
+		return nil, err
+	}
+	l.start()
+	return l, nil
+}
+
+// startWriting takes steps 1, 3 and 4 of Open, and the sync of step 2.
+func (l *Log) startWriting(rec *recovery) error {
+	fs := l.opts.FS
+	for _, name := range slices.Concat(rec.stale, rec.temps) {
+		if err := fs.Remove(fs.PathJoin(l.opts.Dir, name)); err != nil {
+			return fmt.Errorf("wal: remove %s: %w", name, err)
+		}
+	}
+	dir, err := fs.OpenDir(l.opts.Dir)
+	if err != nil {
+		return fmt.Errorf("wal: open %s: %w", l.opts.Dir, err)
+	}
+	l.dir = dir
+	if len(rec.stale) > 0 {
+		if err := dir.Sync(); err != nil {
+			return fmt.Errorf("wal: sync %s: %w", l.opts.Dir, err)
+		}
+	}
+	l.w = writer{l: l, lastLSN: rec.lastLSN, buf: make([]byte, 0, 64<<10)}
+	l.nextSeq = 1
+	if n := len(rec.files); n > 0 {
+		tail := rec.files[n-1]
+		f, err := fs.OpenReadWrite(tail.path, writeCategory)
+		if err != nil {
+			return fmt.Errorf("wal: open %s: %w", tail.path, err)
+		}
+		err = f.SyncData()
+		l.stats.Syncs++
+		if rec.vacant || err != nil {
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("wal: sync %s: %w", tail.path, err)
+		}
+		if rec.vacant {
+			l.nextSeq, l.w.prev = tail.seq, rec.headers[n-1].prev
+			l.files = l.files[:n-1]
+		} else {
+			l.nextSeq, l.w.prev = tail.seq+1, rec.tail
+			tail.f = f
+			l.w.cur, l.w.salt, l.w.chain = tail, rec.salt, rec.tail.chain
+			l.w.off, l.w.bufOff, l.w.durable = rec.tail.end, rec.tail.end, rec.tail.end
+		}
+	}
+	f, err := l.prepareFile(l.nextSeq, l.nextSize, true)
+	switch {
+	case err == nil:
+		l.addBinLocked(f)
+		f.entered = true
+		err = l.w.enter(f, l.last.Load()+1)
+	case errors.Is(err, ErrDiskFull) && len(l.files) > 0:
+		l.opts.Logger.Warn("wal: opened without room to write", "error", err)
+		err = nil
+	}
+	if err != nil {
+		l.w.closeFile()
+	}
+	return err
+}
+
+// start is the only place where goroutines begin; Close joins them.
+func (l *Log) start() {
+	for name, run := range map[string]func(){"writer": l.w.run, "preparer": l.runPreparer} {
+		l.wg.Go(func() {
+			pprof.Do(context.Background(), pprof.Labels("selkie", "wal-"+name), func(context.Context) { run() })
+		})
+	}
+}
+
+// Close writes what is queued, marks the end, syncs and stops the goroutines. Waiting calls return ErrClosed. It
+// returns the error that poisoned the log, if one did; further calls return the same.
+func (l *Log) Close() error {
+	l.closeOnce.Do(func() {
+		l.mu.Lock()
+		l.closing = true
+		l.failWaitersLocked(ErrClosed)
+		l.mu.Unlock()
+		close(l.stop)
+		l.wg.Wait()
+		if l.dir == nil {
+			return
+		}
+		l.w.closeFile()
+		l.mu.Lock()
+		unused := l.bins
+		l.bins = nil
+		l.closeErr = l.err
+		l.failSyncWaitersLocked(ErrClosed)
+		l.mu.Unlock()
+		for _, f := range unused {
+			if !f.active {
+				l.dropPrepared(f)
+			}
+		}
+		if err := l.dir.Close(); err != nil && l.closeErr == nil {
+			l.closeErr = fmt.Errorf("wal: close %s: %w", l.opts.Dir, err)
+		}
+	})
+	return l.closeErr
+}
+
+// Err returns the error that poisoned the log, or nil. It matches ErrPoisoned.
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// LastLSN returns the last LSN assigned, or found by Open.
+func (l *Log) LastLSN() uint64 { return l.last.Load() }
+
+// DurableLSN returns the LSN up to which records are durable in the sense of the policy.
+func (l *Log) DurableLSN() uint64 { return l.durable.Load() }
+
+// Stats returns a snapshot of the counters.
+func (l *Log) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stats
+	s.Files = len(l.files)
+	s.Size = l.sizeLocked()
+	for _, f := range l.files {
+		s.DiskSize += f.size
+	}
+	for _, f := range l.bins {
+		if !f.active {
+			s.DiskSize += f.size
+		}
+	}
+	s.QueueBytes = l.inFlight
+	s.LastLSN, s.DurableLSN = l.last.Load(), l.durable.Load()
+	return s
+}
+
+// poison refuses all further writes, once. Called by the writer only.
+func (l *Log) poison(cause error) {
+	l.mu.Lock()
+	err := fmt.Errorf("%w: %w", ErrPoisoned, cause)
+	l.err = err
+	l.queue = nil
+	l.queued.Store(0)
+	l.failWaitersLocked(err)
+	l.failSyncWaitersLocked(err)
+	l.mu.Unlock()
+	l.opts.Logger.Error("wal: log poisoned", "error", cause)
+	l.opts.Failed(err)
+}
+
+// refuseLocked returns why nothing can be appended, or nil.
+func (l *Log) refuseLocked() error {
+	switch {
+	case l.err != nil:
+		return l.err
+	case l.opts.ReadOnly:
+		return ErrReadOnly
+	case l.closing:
+		return ErrClosed
+	}
+	return nil
+}
+
+// kick wakes the goroutine behind ch, if it is not about to wake anyway.
+func kick(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
