@@ -136,7 +136,7 @@ func checkRoaring(f file, report reporter) {
 }
 
 func checkExit(f file, report reporter) {
-	calls(f, func(call *ast.CallExpr) {
+	calls(f.ast, func(call *ast.CallExpr) {
 		s, ok := call.Fun.(*ast.SelectorExpr)
 		if !ok {
 			return
@@ -166,10 +166,12 @@ func checkInit(f file, report reporter) {
 	}
 }
 
-// reason is a comment that tells which promise must have been broken for the
-// line to be reached.
-var reason = regexp.MustCompile(`^//\s*(REQUIRES|INVARIANT): *\w+`)
+// reason is a comment that tells which promise must have been broken for a panic
+// to be reached.
+var reason = regexp.MustCompile(`\b(REQUIRES|INVARIANT): *\w`)
 
+// checkPanic wants the reason on the panic's line, right above it, or in the
+// comment of the function that it stands in.
 func checkPanic(f file, report reporter) {
 	if ast.IsGenerated(f.ast) {
 		return
@@ -183,11 +185,17 @@ func checkPanic(f file, report reporter) {
 			}
 		}
 	}
-	calls(f, func(call *ast.CallExpr) {
-		if fn, ok := call.Fun.(*ast.Ident); ok && fn.Name == "panic" && !reasoned[f.fset.Position(call.Pos()).Line] {
-			report("panic", f, call.Pos(), "return an error, or say in a // REQUIRES: or // INVARIANT: comment on this line or above it what must be broken to come here")
+	for _, d := range f.ast.Decls {
+		if fn, ok := d.(*ast.FuncDecl); ok && fn.Doc != nil && reason.MatchString(fn.Doc.Text()) {
+			continue
 		}
-	})
+		calls(d, func(call *ast.CallExpr) {
+			if fn, ok := call.Fun.(*ast.Ident); ok && fn.Name == "panic" && !reasoned[f.fset.Position(call.Pos()).Line] {
+				report("panic", f, call.Pos(), "return an error, or say in a REQUIRES: or INVARIANT: comment "+
+					"on the function, above the line or on it, what must be broken to come here")
+			}
+		})
+	}
 }
 
 // testOnly are the import paths, with all below them, that belong in tests.
@@ -209,8 +217,8 @@ func checkTesting(f file, report reporter) {
 	})
 }
 
-func calls(f file, visit func(*ast.CallExpr)) {
-	ast.Inspect(f.ast, func(n ast.Node) bool {
+func calls(in ast.Node, visit func(*ast.CallExpr)) {
+	ast.Inspect(in, func(n ast.Node) bool {
 		if call, ok := n.(*ast.CallExpr); ok {
 			visit(call)
 		}
