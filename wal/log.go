@@ -53,6 +53,7 @@ type Log struct {
 	preparing   bool
 	wantSpace   int64 // a waiter needs a file with that much room; 0: none does
 	wantAhead   bool  // the writer asks for the next file ahead of need
+	meanGroup   int64 // moving average of bytes in a group
 	prepError   error // of the last preparation, while no waiter has seen it
 
 	synced      uint64 // last LSN on disk, whatever the policy

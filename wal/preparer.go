@@ -41,7 +41,7 @@ func (l *Log) prepareNextLocked() {
 		need = blockRound(fileHeaderLen + l.wantSpace + tailReserve)
 	}
 	size := max(l.nextSize, need)
-	seq, fill := l.nextSeq, !l.lean()
+	seq, fill := l.nextSeq, !l.leanLocked()
 	l.preparing, l.wantAhead = true, false
 	l.mu.Unlock()
 	f, err := l.prepareFile(seq, size, fill)
@@ -69,10 +69,14 @@ func (l *Log) addBinLocked(f *file) {
 	l.stats.BytesZeroed += uint64(f.zeroed)
 }
 
-// lean tells whether the next file should only be allocated. See docs/format/wal.md for the measurements.
-func (l *Log) lean() bool {
-	return false
-}
+// leanGroup is the mean size of a group, in bytes, from which on zero-filling ahead costs more than it saves: each
+// byte then goes to the disk twice, while the metadata commit it avoids is small beside the data. Measured with one
+// appender (MB/s filled / allocated only): 30 KB 110 / 100, 60 KB 225 / 187, 120 KB 315 / 275, 240 KB 375 / 435,
+// 400 KB 450 / 555 (a plain loop on a growing file: 498), 400 KB from 64 appenders 810 / 1,040.
+const leanGroup = 192 << 10
+
+// leanLocked tells whether the next file should only be allocated, not zero-filled.
+func (l *Log) leanLocked() bool { return l.meanGroup >= leanGroup }
 
 // prepareFile creates a file of the given size under its temporary name, with all blocks allocated and reading as
 // zeros, and syncs it. With fill the blocks are also written, so that overwriting them changes no metadata.

@@ -189,10 +189,13 @@ func (w *writer) publish() (wanted bool) {
 	l.stats.Groups++
 	l.stats.Records += uint64(len(w.group))
 	l.stats.LastGroup = len(w.group)
+	bytes := int64(0)
 	for _, r := range w.group {
-		l.inFlight -= r.span
+		bytes += r.span
 		r.payload = nil
 	}
+	l.inFlight -= bytes
+	l.meanGroup += (bytes - l.meanGroup) / 8
 	clear(w.group)
 	l.admitLocked()
 	return w.syncedLocked()
