@@ -156,3 +156,28 @@ func appendSparse(dst []byte, v Sparse) []byte {
 	}
 	return dst
 }
+
+// Len returns the number of pairs. With Get, Dim and Serialize it makes a Sparse the SDK's entity.SparseEmbedding.
+func (s Sparse) Len() int { return min(len(s.Indices), len(s.Values)) }
+
+// Get returns pair i; ok is false when there is none.
+func (s Sparse) Get(i int) (index uint32, value float32, ok bool) {
+	if i < 0 || i >= s.Len() {
+		return 0, 0, false
+	}
+	return s.Indices[i], s.Values[i], true
+}
+
+// Dim returns the largest index plus one.
+func (s Sparse) Dim() int {
+	if len(s.Indices) == 0 {
+		return 0
+	}
+	return int(s.Indices[len(s.Indices)-1]) + 1
+}
+
+// Serialize returns the pairs in the physical layout, which is Milvus's on the wire.
+func (s Sparse) Serialize() []byte {
+	n := s.Len()
+	return appendSparse(make([]byte, 0, 8*n), Sparse{s.Indices[:n], s.Values[:n]})
+}
