@@ -21,6 +21,8 @@ var (
 	// ErrDiskFull says that no room could be set aside for a record. Nothing was written and no LSN was used;
 	// the next Prepare tries again.
 	ErrDiskFull = errors.New("wal: disk full")
+	// ErrVersion says that a file is intact, and of a format version that this code does not know.
+	ErrVersion = errors.New("unknown format version")
 	// ErrReadOnly says that the log was opened with Options.ReadOnly.
 	ErrReadOnly = errors.New("wal: log is read-only")
 )

@@ -2,7 +2,6 @@ package wal
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -75,9 +74,6 @@ func (h *fileHeader) encode() []byte {
 	return b
 }
 
-// errVersion is returned for an intact header of a version that this code does not know. That is no damage.
-var errVersion = errors.New("unknown format version")
-
 // decodeFileHeader checks b, a whole header block. It does not judge whether the values fit the file or the chain.
 func decodeFileHeader(b []byte) (fileHeader, error) {
 	if len(b) < fileHeaderLen {
@@ -92,7 +88,7 @@ func decodeFileHeader(b []byte) (fileHeader, error) {
 		return fileHeader{}, fmt.Errorf("checksum is %08x, computed %08x", got, crc)
 	}
 	if v := binary.LittleEndian.Uint32(b[headerVersionAt:]); v != fileVersion {
-		return fileHeader{}, fmt.Errorf("%w %d, this code reads %d", errVersion, v, fileVersion)
+		return fileHeader{}, fmt.Errorf("%w %d, this code reads %d", ErrVersion, v, fileVersion)
 	}
 	h := fileHeader{
 		seq:      binary.LittleEndian.Uint64(b[headerSeqAt:]),

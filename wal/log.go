@@ -53,6 +53,7 @@ type Log struct {
 	preparing   bool
 	wantSpace   int64 // a waiter needs a file with that much room; 0: none does
 	wantAhead   bool  // the writer asks for the next file ahead of need
+	aheadFailed bool  // the last preparation failed: the next one waits for a need
 	meanGroup   int64 // moving average of bytes in a group
 	prepError   error // of the last preparation, while no waiter has seen it
 
@@ -87,7 +88,7 @@ type Stats struct {
 //
 // Order of steps, each harmless to repeat after a crash:
 //  1. remove files below FirstSeq and half-prepared ones
-//  2. replay; sync the last file, so that what was replayed is durable
+//  2. replay; write the last file's unsynced end once more and sync it, so that what was replayed is durable
 //  3. prepare a new file, write its header with the old one's valid end, sync, rename, sync the directory
 //  4. append the rotate frame to the old file, sync
 //
@@ -173,13 +174,13 @@ func (l *Log) startWriting(rec *recovery) error {
 		if err != nil {
 			return fmt.Errorf("wal: open %s: %w", tail.path, err)
 		}
-		err = f.SyncData()
 		l.stats.Syncs++
+		err = settle(f, rec.settled, rec.tail.end)
 		if rec.vacant || err != nil {
 			err = errors.Join(err, f.Close())
 		}
 		if err != nil {
-			return fmt.Errorf("wal: sync %s: %w", tail.path, err)
+			return fmt.Errorf("wal: settle %s: %w", tail.path, err)
 		}
 		if rec.vacant {
 			l.nextSeq, l.w.prev = tail.seq, rec.headers[n-1].prev
@@ -205,6 +206,24 @@ func (l *Log) startWriting(rec *recovery) error {
 		l.w.closeFile()
 	}
 	return err
+}
+
+// settle makes the bytes [from, end) of a replayed file durable by writing them again, unchanged, and syncing. A sync
+// alone would not do after an earlier one failed: Linux then holds pages that read back as written, are not on disk,
+// and are clean. Since the same bytes are written, a crash in between changes nothing.
+func settle(f vfs.File, from, end int64) error {
+	buf := make([]byte, min(readChunk, end-from))
+	for from < end {
+		b := buf[:min(int64(len(buf)), end-from)]
+		if _, err := f.ReadAt(b, from); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(b, from); err != nil {
+			return err
+		}
+		from += int64(len(b))
+	}
+	return f.SyncData()
 }
 
 // start is the only place where goroutines begin; Close joins them.

@@ -41,7 +41,9 @@ func (l *Log) prepareNextLocked() {
 		need = blockRound(fileHeaderLen + l.wantSpace + tailReserve)
 	}
 	size := max(l.nextSize, need)
-	seq, fill := l.nextSeq, !l.leanLocked()
+	// Someone who waits with a large record should not wait for zeros too.
+	large := len(l.waiters) > 0 && l.waiters[0].r.charge >= leanGroup
+	seq, fill := l.nextSeq, l.meanGroup < leanGroup && !large
 	l.preparing, l.wantAhead = true, false
 	l.mu.Unlock()
 	f, err := l.prepareFile(seq, size, fill)
@@ -51,11 +53,15 @@ func (l *Log) prepareNextLocked() {
 	l.mu.Lock()
 	l.preparing = false
 	if err != nil {
-		l.opts.Logger.Warn("wal: no file prepared", "error", err)
+		if !l.aheadFailed && !l.closing {
+			l.opts.Logger.Warn("wal: no file prepared", "error", err)
+		}
+		l.aheadFailed = true
 		if len(l.waiters) > 0 {
 			l.prepError = err
 		}
 	} else {
+		l.aheadFailed = false
 		l.addBinLocked(f)
 	}
 	l.admitLocked()
@@ -74,9 +80,6 @@ func (l *Log) addBinLocked(f *file) {
 // appender (MB/s filled / allocated only): 30 KB 110 / 100, 60 KB 225 / 187, 120 KB 315 / 275, 240 KB 375 / 435,
 // 400 KB 450 / 555 (a plain loop on a growing file: 498), 400 KB from 64 appenders 810 / 1,040.
 const leanGroup = 192 << 10
-
-// leanLocked tells whether the next file should only be allocated, not zero-filled.
-func (l *Log) leanLocked() bool { return l.meanGroup >= leanGroup }
 
 // prepareFile creates a file of the given size under its temporary name, with all blocks allocated and reading as
 // zeros, and syncs it. With fill the blocks are also written, so that overwriting them changes no metadata.

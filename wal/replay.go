@@ -19,6 +19,7 @@ type recovery struct {
 	lastLSN uint64   // of the last record found, or what the last header says
 	tail    link     // where the last file validly ends
 	salt    uint64   // of the last file
+	settled int64    // bytes of the last file that a sync is known to have covered
 	vacant  bool     // the last file holds no record and nothing undecodable
 }
 
@@ -126,7 +127,7 @@ func (r *recoverer) readHeader(f *file) (fileHeader, error) {
 	}
 	h, err := decodeFileHeader(b)
 	switch {
-	case errors.Is(err, errVersion):
+	case errors.Is(err, ErrVersion):
 		return h, fmt.Errorf("wal: %s: %w", f.path, err)
 	case err != nil:
 		return h, &CorruptionError{Path: f.path, Kind: KindHeader, Err: err}
@@ -202,7 +203,7 @@ func (r *recoverer) replayFile(i int) error {
 	}
 	r.rec.lastLSN = c.lsn
 	r.rec.tail = link{seq: f.seq, lsn: c.lsn, end: c.off, chain: c.chain}
-	r.rec.salt = h.salt
+	r.rec.salt, r.rec.settled = h.salt, max(fileHeaderLen, int64(c.durable))
 	r.rec.vacant = c.records == 0 && !rest.nonZero
 	return nil
 }

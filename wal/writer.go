@@ -172,7 +172,7 @@ func (w *writer) take() (enter []*file, err error) {
 	if l.opts.Policy == SyncAlways {
 		cur.off += frameHeaderLen // the mark
 	}
-	if len(l.bins) == 1 && cur.off > cur.size/2 {
+	if len(l.bins) == 1 && cur.off > cur.size/2 && !l.preparing && !l.aheadFailed {
 		l.wantAhead = true
 		kick(l.prepKick)
 	}
