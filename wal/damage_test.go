@@ -296,33 +296,6 @@ func TestAcceptedDamageStaysHarmless(t *testing.T) {
 	}
 }
 
-// TestPayloadHoldsLogFile stores a piece of the log in itself: its frames must not be taken for frames.
-func TestPayloadHoldsLogFile(t *testing.T) {
-	fs, a := vfs.NewMem(), newAcks()
-	opts := a.with(wal.Options{FS: fs, Dir: "wal", InitialFileSize: 64 << 10})
-	l, err := wal.Open(opts, 0, nil)
-	require.NoError(t, err)
-	for range 10 {
-		mustAppend(t, l, a, []byte("some record"))
-	}
-	own := capture(t, fs, "wal")["000001.wal"][:16<<10]
-	lsn, err := appendOne(l, own)
-	require.NoError(t, err)
-	require.NoError(t, a.wait(lsn))
-	m := capture(t, fs, "wal")
-	require.NoError(t, l.Close())
-	// Tear the record, and lose the mark behind it, as a power cut would.
-	frames := wal.Layout(m["000001.wal"])
-	data := frames[len(frames)-2]
-	require.EqualValues(t, wal.KindDataFrame, data.Kind)
-	b := bytes.Clone(m["000001.wal"])
-	b[data.Off+data.Span-1] ^= 1
-	clear(b[data.Off+data.Span:])
-	got, err := collect(wal.Options{FS: m.with("000001.wal", b).fs(), Dir: "wal", FirstSeq: 1}, 0)
-	require.NoError(t, err)
-	require.Len(t, got, 10)
-}
-
 func TestUnknownVersion(t *testing.T) {
 	m, _ := liveOnce(t, 1, true)
 	b := bytes.Clone(m["000001.wal"])

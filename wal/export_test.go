@@ -33,6 +33,12 @@ func AppendFrame(dst []byte, off int64, f TestFrame) []byte {
 	})
 }
 
+// FrameAt tells whether a frame header of a file with that salt stands at the start of b, for offset off.
+func FrameAt(b []byte, off int64, salt uint64) bool {
+	_, ok := decodeFrameHeader(b, off, salt)
+	return ok
+}
+
 // EncodeFileHeader makes a valid header block.
 func EncodeFileHeader(seq, salt uint64, size int64, firstLSN, prevLSN uint64, prevEnd int64, prevChain uint32) []byte {
 	h := fileHeader{seq: seq, salt: salt, size: size, firstLSN: firstLSN,
