@@ -1,0 +1,337 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/selkiedb/selkie/segment"
+)
+
+// Receipt tells what a flush did.
+type Receipt struct {
+	Segments   []segment.ID // the sealed segments it made, in ascending order
+	Rows       int64        // their rows
+	Bytes      int64        // the bytes of their files
+	Tombstones int64        // deletes of rows in older sealed segments that it made durable
+	Duration   time.Duration
+}
+
+// flushQueue sees to it that one flush of a partition runs at a time, and that whoever asks while one runs gets the next.
+type flushQueue struct {
+	mu      sync.Mutex // guards what follows; nothing is locked under it
+	running bool
+	waiting []*flushCall
+}
+
+type flushCall struct {
+	done    chan struct{}
+	receipt Receipt
+	err     error
+}
+
+// Flush seals every growing segment of the partition and returns when all that was acknowledged before the call is in sealed
+// segments on disk. Later inserts start a new growing segment. It waits for no index. On an empty partition it does nothing.
+//
+// When ctx ends first, Flush returns an error that wraps ctx.Err(); nothing is lost, and the flush completes in the background.
+func (p *Partition) Flush(ctx context.Context) (Receipt, error) {
+	if err := ctx.Err(); err != nil {
+		return Receipt{}, fmt.Errorf("flush: %w", err)
+	}
+	if p.dropped.Load() {
+		return Receipt{}, ErrDropped
+	}
+	if !p.sealAll(SealFlush) && !p.hasUnsaved() {
+		return Receipt{}, nil
+	}
+	call := p.requestFlush()
+	select {
+	case <-call.done:
+		return call.receipt, call.err
+	case <-ctx.Done():
+		return Receipt{}, fmt.Errorf("flush goes on in the background: %w", ctx.Err())
+	}
+}
+
+func (p *Partition) hasUnsaved() bool {
+	v := p.pin()
+	defer v.unref()
+	for _, s := range v.sealed {
+		if s.Tombstones().OldestUnsaved() != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// requestFlush has everything that is sealing now written in the background.
+func (p *Partition) requestFlush() *flushCall {
+	call := &flushCall{done: make(chan struct{})}
+	q := &p.flush
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, call)
+	if !q.running {
+		q.running = true
+		p.env.Go(p.flushLoop)
+	}
+	return call
+}
+
+func (p *Partition) flushLoop(ctx context.Context) {
+	for {
+		q := &p.flush
+		q.mu.Lock()
+		calls := q.waiting
+		q.waiting = nil
+		if len(calls) == 0 {
+			q.running = false
+			q.mu.Unlock()
+			return
+		}
+		q.mu.Unlock()
+		r, err := p.flushOnce(ctx)
+		if p.env.Flushed != nil && (err != nil || len(r.Segments) > 0 || r.Tombstones > 0) {
+			p.env.Flushed(p, r, err)
+		}
+		for _, c := range calls {
+			c.receipt, c.err = r, err
+			close(c.done)
+		}
+	}
+}
+
+// built is a sealing segment on its way to disk.
+type built struct {
+	from     sealing
+	manifest segment.Manifest
+	order    []segment.RowRef // nil if no row was alive
+	sealed   *segment.Sealed
+}
+
+// flushOnce writes all that is sealing and commits it in one edit of the catalogue.
+//
+//  1. wait until the log holds all of it
+//  2. build each segment in tmp/, read it back, rename it to its place; sync the directory of segments
+//  3. commit one edit: the segments, the cuts, the tombstones of older segments. Commit point: the edit is synced
+//  4. swap sealed for sealing in the version, carrying over the tombstones that came meanwhile
+//
+// A crash before 3 leaves files that the catalogue does not name, removed at the next open; the log still has the rows. A crash
+// after it leaves records in the log that the cuts tell replay to skip.
+func (p *Partition) flushOnce(ctx context.Context) (Receipt, error) {
+	start := p.env.Now()
+	v := p.pin()
+	defer v.unref()
+	todo := v.sealing
+	var upTo uint64
+	for _, s := range todo {
+		upTo = max(upTo, s.lsn)
+	}
+	if err := p.env.Clock.WaitContext(ctx, upTo); err != nil {
+		return Receipt{}, fmt.Errorf("flush: %w", err)
+	}
+	at := p.env.Clock.Visible()
+	builds := make([]built, len(todo))
+	keep := false
+	defer func() {
+		for _, b := range builds {
+			if b.sealed != nil && !keep {
+				b.sealed.Unref()
+			}
+		}
+	}()
+	for i, s := range todo {
+		builds[i].from = s
+		if err := p.build(ctx, &builds[i], at); err != nil {
+			return Receipt{}, fmt.Errorf("flush of segment %s: %w", s.ID(), err)
+		}
+	}
+	edit, saved := p.flushEdit(v, builds, at)
+	if len(edit.Added) == 0 && len(edit.Cuts) == 0 && saved == 0 {
+		return Receipt{}, nil
+	}
+	if len(edit.Added) > 0 {
+		if err := p.syncSegments(); err != nil {
+			return Receipt{}, fmt.Errorf("flush: %w", err)
+		}
+	}
+	if p.dropped.Load() {
+		return Receipt{}, ErrDropped
+	}
+	if err := p.env.Commit(ctx, edit); err != nil {
+		return Receipt{}, fmt.Errorf("flush: %w", err)
+	}
+	keep = true
+	p.install(v, builds, edit, at)
+	r := Receipt{Duration: p.env.Now().Sub(start), Tombstones: saved}
+	for _, m := range edit.Added {
+		r.Segments = append(r.Segments, m.ID)
+		r.Rows += int64(m.Rows)
+		r.Bytes += m.Bytes()
+	}
+	return r, nil
+}
+
+// build writes one segment and opens it, with the rows that live at the LSN.
+func (p *Partition) build(ctx context.Context, b *built, at uint64) error {
+	views := []segment.View{b.from.At(at)}
+	order, err := segment.Order(ctx, p.schema, views)
+	if err != nil || len(order) == 0 {
+		return err
+	}
+	fs, env := p.env.FS, p.env
+	tmp := fs.PathJoin(env.TempDir, b.from.ID().String())
+	if err := fs.RemoveAll(tmp); err != nil { // a flush that went wrong before
+		return err
+	}
+	if err := fs.MkdirAll(tmp, 0o755); err != nil {
+		return err
+	}
+	first, last := b.from.LSNs()
+	man, err := segment.Build(ctx, segment.BuildSpec{
+		FS: fs, Dir: tmp, ID: b.from.ID(), Partition: p.id, Shard: b.from.shard, Schema: p.schema,
+		MinLSN: first, MaxLSN: last, Now: env.Now(),
+	}, views, order)
+	if err != nil {
+		return errors.Join(err, fs.RemoveAll(tmp))
+	}
+	check, err := segment.Open(fs, tmp, man, p.schema, env.Cache, nil, at)
+	if err != nil {
+		return fmt.Errorf("reading back: %w", err)
+	}
+	err = check.Verify(ctx)
+	check.Unref()
+	if err != nil {
+		return fmt.Errorf("reading back: %w", err)
+	}
+	dir := fs.PathJoin(env.SegmentsDir, man.ID.String())
+	if err := fs.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := fs.Rename(tmp, dir); err != nil {
+		return err
+	}
+	b.manifest, b.order = man, order
+	b.sealed, err = segment.Open(fs, dir, man, p.schema, env.Cache, nil, at)
+	return err
+}
+
+func (p *Partition) syncSegments() error {
+	d, err := p.env.FS.OpenDir(p.env.SegmentsDir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (p *Partition) flushEdit(v *version, builds []built, at uint64) (FlushEdit, int64) {
+	edit := FlushEdit{Partition: p.id}
+	var saved int64
+	cuts := map[int]uint64{}
+	for _, b := range builds {
+		if b.sealed != nil {
+			edit.Added = append(edit.Added, b.manifest)
+		}
+		cuts[b.from.shard] = max(cuts[b.from.shard], b.from.lsn)
+	}
+	for shard := range p.shards {
+		if lsn, ok := cuts[shard]; ok {
+			edit.Cuts = append(edit.Cuts, Cut{shard, lsn})
+		}
+	}
+	for _, s := range v.sealed {
+		if rows := s.Tombstones().Unsaved(at); len(rows) > 0 {
+			edit.Tombstones = append(edit.Tombstones, TombstoneEdit{s.ID(), rows})
+			saved += int64(len(rows))
+		}
+	}
+	return edit, saved
+}
+
+// install makes the new segments part of the version: readers see each row in one of the two, never in both or in neither.
+func (p *Partition) install(v *version, builds []built, edit FlushEdit, at uint64) {
+	p.lockAll()
+	defer p.unlockAll()
+	for _, c := range edit.Cuts {
+		p.shards[c.Shard].cut = c.LSN
+	}
+	for _, s := range v.sealed {
+		s.Tombstones().Saved(at)
+	}
+	if p.dropped.Load() {
+		for _, b := range builds {
+			if b.sealed != nil {
+				b.sealed.Drop(nil)
+				b.sealed.Unref()
+			}
+		}
+		return
+	}
+	next := p.version.Load().edit()
+	done := map[segment.ID]bool{}
+	var freed int64
+	for _, b := range builds {
+		done[b.from.ID()] = true
+		freed += b.from.Charged()
+		if b.sealed == nil {
+			continue
+		}
+		carryOver(b, at)
+		next.sealed = append(next.sealed, b.sealed)
+	}
+	kept := next.sealing[:0]
+	for _, s := range next.sealing {
+		if !done[s.ID()] {
+			kept = append(kept, s)
+		}
+	}
+	next.sealing = kept
+	p.swapVersion(next)
+	for _, b := range builds {
+		if b.sealed != nil {
+			b.sealed.Unref() // the version holds it now
+		}
+	}
+	p.env.Budget.release(freed)
+}
+
+// carryOver gives the sealed segment the tombstones that its rows got after the build began, in the order of their LSNs.
+func carryOver(b built, at uint64) {
+	type late struct {
+		row uint32
+		lsn uint64
+	}
+	var lates []late
+	b.from.Tombstones(func(row uint32, lsn uint64) {
+		if lsn > at {
+			lates = append(lates, late{row, lsn})
+		}
+	})
+	if len(lates) == 0 {
+		return
+	}
+	place := make(map[uint32]uint32, len(lates))
+	for _, l := range lates {
+		place[l.row] = 0
+	}
+	for to, ref := range b.order {
+		if _, ok := place[ref.Row]; ok {
+			place[ref.Row] = uint32(to)
+		}
+	}
+	byLSN := map[uint64][]uint32{}
+	lsns := make([]uint64, 0, len(lates))
+	for _, l := range lates {
+		if byLSN[l.lsn] == nil {
+			lsns = append(lsns, l.lsn)
+		}
+		byLSN[l.lsn] = append(byLSN[l.lsn], place[l.row])
+	}
+	slices.Sort(lsns)
+	for _, lsn := range lsns {
+		b.sealed.Tombstones().Add(byLSN[lsn], lsn)
+	}
+}

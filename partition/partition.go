@@ -1,0 +1,218 @@
+package partition
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/selkiedb/selkie/schema"
+	"github.com/selkiedb/selkie/segment"
+	"github.com/selkiedb/selkie/wal"
+)
+
+// Env is what an engine lends its partitions. All of it is shared and safe for concurrent use.
+type Env struct {
+	FS     vfs.FS
+	Clock  *Clock
+	Log    *wal.Log // nil in a read-only engine and during replay
+	Cache  *segment.Cache
+	Budget *Budget
+	Limits Limits
+	Logger *slog.Logger
+	Now    func() time.Time
+
+	SegmentsDir string // holds a directory a sealed segment
+	TempDir     string // where segments are built
+
+	NextSegmentID func() segment.ID
+	// Commit makes an edit durable in the catalogue, all of it or nothing.
+	Commit func(ctx context.Context, e FlushEdit) error
+	// Go runs fn in the background under the engine's limit of flushes; ctx ends when the engine closes.
+	Go func(fn func(ctx context.Context))
+	// Flushed is told of each flush that wrote something or went wrong.
+	Flushed func(p *Partition, r Receipt, err error)
+	// Sealed is told of each segment that stopped growing.
+	Sealed func(p *Partition, id segment.ID, rows uint32, reason SealReason)
+}
+
+// Limits say when a growing segment is sealed without being asked. Zero means no limit.
+type Limits struct {
+	SegmentBytes int64         // raw bytes of its values
+	SegmentRows  int64         // rows
+	MaxAge       time.Duration // since its first row
+	MaxIdle      time.Duration // since its last row, if it holds MinIdleBytes
+	MinIdleBytes int64
+}
+
+// FlushEdit is what a flush makes durable in one step.
+type FlushEdit struct {
+	Partition  uint64
+	Added      []segment.Manifest
+	Cuts       []Cut
+	Tombstones []TombstoneEdit
+}
+
+// Cut says that every operation on a shard up to the LSN is in sealed segments: replay skips them.
+type Cut struct {
+	Shard int
+	LSN   uint64
+}
+
+// TombstoneEdit lists rows of a sealed segment that died since its tombstones were last made durable.
+type TombstoneEdit struct {
+	Segment segment.ID
+	Rows    []uint32
+}
+
+// SealReason says why a segment stopped growing.
+type SealReason string
+
+// The reasons for a seal.
+const (
+	SealFlush   SealReason = "flush"    // Flush was called
+	SealBytes   SealReason = "bytes"    // it reached Limits.SegmentBytes
+	SealRows    SealReason = "rows"     // it reached Limits.SegmentRows
+	SealAge     SealReason = "age"      // it reached Limits.MaxAge
+	SealIdle    SealReason = "idle"     // it reached Limits.MaxIdle
+	SealLogSize SealReason = "log size" // it kept the log from being truncated
+	SealFull    SealReason = "full"     // it reached the most rows a segment may hold
+	SealMemory  SealReason = "memory"   // a writer waits for memory
+)
+
+// Partition holds the segments of one partition of a collection.
+type Partition struct {
+	id     uint64
+	env    *Env
+	schema *schema.Schema
+	shards []*shard
+
+	version atomic.Pointer[version]
+	dropped atomic.Bool
+
+	flush flushQueue
+}
+
+// shard is the growing end of the rows whose keys hash to it.
+type shard struct {
+	// mu orders the writers of a shard, and with it the LSNs of its operations. Lock order: shards by (partition, number),
+	// then Clock.swap, then Clock.mu or a segment's own.
+	mu  sync.Mutex
+	cut uint64 // every operation up to this LSN is in sealed segments; guarded by mu
+}
+
+// Restored is what recovery knows of a partition from the catalogue.
+type Restored struct {
+	Sealed []*segment.Sealed // the caller's references pass over
+	Cuts   []Cut
+}
+
+// New makes a partition for a finished schema. With a log in env it takes writes.
+func New(id uint64, env *Env, s *schema.Schema, r Restored) *Partition {
+	n := max(1, s.Shards)
+	p := &Partition{id: id, env: env, schema: s, shards: make([]*shard, n)}
+	for i := range p.shards {
+		p.shards[i] = &shard{}
+	}
+	for _, c := range r.Cuts {
+		if c.Shard < n {
+			p.shards[c.Shard].cut = c.LSN
+		}
+	}
+	slices.SortFunc(r.Sealed, func(a, b *segment.Sealed) int { return cmp.Compare(a.ID(), b.ID()) })
+	p.swapVersion(&version{growing: make([]*segment.Growing, n), sealed: r.Sealed})
+	for _, s := range r.Sealed {
+		s.Unref() // the version holds them now
+	}
+	return p
+}
+
+// ID is the partition's number in the catalogue.
+func (p *Partition) ID() uint64 { return p.id }
+
+// Schema is the schema of the partition's rows.
+func (p *Partition) Schema() *schema.Schema { return p.schema }
+
+// shardOf routes a key. The hash is the same on every machine and for ever: see column.Keys.
+func (p *Partition) shardOf(hash uint64) int { return int(hash % uint64(len(p.shards))) }
+
+// lockAll locks every shard.
+func (p *Partition) lockAll() {
+	for _, s := range p.shards {
+		s.mu.Lock()
+	}
+}
+
+func (p *Partition) unlockAll() {
+	for _, s := range p.shards {
+		s.mu.Unlock()
+	}
+}
+
+// pin returns the current version with a reference, which the caller gives back with unref.
+func (p *Partition) pin() *version {
+	p.env.Clock.swap.RLock()
+	defer p.env.Clock.swap.RUnlock()
+	v := p.version.Load()
+	v.refs.Add(1)
+	return v
+}
+
+// Close gives the partition's segments back. Writers and flushes must have ended; snapshots live on.
+func (p *Partition) Close() {
+	p.lockAll()
+	defer p.unlockAll()
+	p.swapVersion(&version{growing: make([]*segment.Growing, len(p.shards))})
+}
+
+// Drop ends the partition: writes are refused from now on, and the files of its segments go with the last snapshot that reads them.
+// REQUIRES: the catalogue no longer names it.
+func (p *Partition) Drop(removed func(s *segment.Sealed, err error)) {
+	p.lockAll()
+	defer p.unlockAll()
+	p.dropped.Store(true)
+	v := p.version.Load()
+	for _, s := range v.sealed {
+		s.Drop(removed)
+	}
+	for _, g := range v.growing {
+		if g != nil {
+			p.env.Budget.release(g.Charged())
+		}
+	}
+	for _, g := range v.sealing {
+		p.env.Budget.release(g.Charged())
+	}
+	p.swapVersion(&version{growing: make([]*segment.Growing, len(p.shards))})
+}
+
+// OldestNeeded is the smallest LSN whose record in the log is still needed for this partition, or 0 if none is.
+func (p *Partition) OldestNeeded() uint64 {
+	v := p.pin()
+	defer v.unref()
+	var oldest uint64
+	need := func(lsn uint64) {
+		if lsn != 0 && (oldest == 0 || lsn < oldest) {
+			oldest = lsn
+		}
+	}
+	for _, g := range v.growing {
+		if g != nil {
+			first, _ := g.LSNs()
+			need(first)
+		}
+	}
+	for _, g := range v.sealing {
+		first, _ := g.LSNs()
+		need(first)
+	}
+	for _, s := range v.sealed {
+		need(s.Tombstones().OldestUnsaved())
+	}
+	return oldest
+}

@@ -1,0 +1,193 @@
+package partition
+
+import (
+	"container/heap"
+	"context"
+	"slices"
+
+	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/schema"
+	"github.com/selkiedb/selkie/segment"
+)
+
+// Find returns the live rows that hold the keys, in the order of the keys' values.
+func (s *Snapshot) Find(ctx context.Context, keys column.Keys) ([]segment.RowRef, error) {
+	type match struct {
+		key int
+		ref segment.RowRef
+	}
+	var all []match
+	for i, v := range s.views {
+		if err := v.Find(ctx, keys, func(k int, row uint32) {
+			all = append(all, match{k, segment.RowRef{View: uint32(i), Row: row}})
+		}); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(all, func(a, b match) int { return keys.At(a.key).Compare(keys.At(b.key)) })
+	out := make([]segment.RowRef, 0, len(all))
+	seen := map[segment.RowRef]bool{}
+	for _, m := range all {
+		if !seen[m.ref] { // a key may be listed twice
+			seen[m.ref] = true
+			out = append(out, m.ref)
+		}
+	}
+	return out, nil
+}
+
+// Fetch reads fields of rows, in the order of the rows.
+func (s *Snapshot) Fetch(ctx context.Context, fields []*schema.Field, refs []segment.RowRef) ([]*column.Column, error) {
+	byView := map[uint32][]int{}
+	for i, r := range refs {
+		byView[r.View] = append(byView[r.View], i)
+	}
+	out := make([]*column.Column, len(fields))
+	for n, f := range fields {
+		parts := make(map[uint32]column.Data, len(byView))
+		for view, places := range byView {
+			rows := make([]uint32, len(places))
+			for j, i := range places {
+				rows[j] = refs[i].Row
+			}
+			b := column.NewBuilder(f.Width(), f.IsNullable)
+			if err := s.views[view].Read(ctx, f, rows, b); err != nil {
+				return nil, err
+			}
+			parts[view] = b.Data()
+		}
+		next := map[uint32]int{}
+		b := column.NewBuilder(f.Width(), f.IsNullable)
+		for _, r := range refs {
+			b.AppendRow(parts[r.View], next[r.View])
+			next[r.View]++
+		}
+		out[n] = column.FromData(f, b.Data())
+	}
+	return out, nil
+}
+
+// Refs gives the places of hits, for Fetch.
+func Refs(hits []Hit) []segment.RowRef {
+	refs := make([]segment.RowRef, len(hits))
+	for i, h := range hits {
+		refs[i] = h.ref
+	}
+	return refs
+}
+
+// iterateBatch is the number of rows that Iterate hands on at a time.
+const iterateBatch = 1024
+
+// Iterate calls fn with all live rows in the order of the primary key, in batches, until fn returns false. Memory stays bounded: a
+// batch for each segment, and the order of the growing ones.
+func (s *Snapshot) Iterate(ctx context.Context, key *schema.Field, fields []*schema.Field, fn func(cols []*column.Column) (bool, error)) error {
+	var h cursorHeap
+	for i, v := range s.views {
+		c := &cursor{ctx: ctx, view: v, number: uint32(i), key: key}
+		order, err := v.KeyOrder(ctx)
+		if err != nil {
+			return err
+		}
+		c.order, c.dead = order, v.Dead()
+		ok, err := c.next()
+		if err != nil {
+			return err
+		}
+		if ok {
+			h = append(h, c)
+		}
+	}
+	heap.Init(&h)
+	refs := make([]segment.RowRef, 0, iterateBatch)
+	emit := func() (bool, error) {
+		cols, err := s.Fetch(ctx, fields, refs)
+		if err != nil {
+			return false, err
+		}
+		refs = refs[:0]
+		return fn(cols)
+	}
+	for len(h) > 0 {
+		c := h[0]
+		refs = append(refs, c.ref())
+		if ok, err := c.next(); err != nil {
+			return err
+		} else if !ok {
+			heap.Pop(&h)
+		} else {
+			heap.Fix(&h, 0)
+		}
+		if len(refs) == iterateBatch {
+			if more, err := emit(); err != nil || !more {
+				return err
+			}
+		}
+	}
+	if len(refs) > 0 {
+		_, err := emit()
+		return err
+	}
+	return nil
+}
+
+// cursor walks the live rows of one view in key order.
+type cursor struct {
+	ctx    context.Context
+	view   segment.View
+	number uint32
+	key    *schema.Field
+	order  []uint32
+	dead   *segment.Dead
+
+	at    uint32   // next place in the order to read
+	rows  []uint32 // live rows whose keys are in keys
+	keys  column.Keys
+	place int
+	now   column.Key
+}
+
+func (c *cursor) ref() segment.RowRef { return segment.RowRef{View: c.number, Row: c.rows[c.place-1]} }
+
+// next moves to the next live row.
+func (c *cursor) next() (bool, error) {
+	for c.place == len(c.rows) {
+		if c.at == c.view.Rows() {
+			return false, nil
+		}
+		c.rows, c.place = c.rows[:0], 0
+		for ; c.at < c.view.Rows() && len(c.rows) < iterateBatch; c.at++ {
+			row := c.at
+			if c.order != nil {
+				row = c.order[c.at]
+			}
+			if !c.dead.Has(row) {
+				c.rows = append(c.rows, row)
+			}
+		}
+		if len(c.rows) == 0 {
+			continue
+		}
+		b := column.NewBuilder(c.key.Width(), false)
+		if err := c.view.Read(c.ctx, c.key, c.rows, b); err != nil {
+			return false, err
+		}
+		c.keys = column.KeysOf(c.key, b.Data())
+	}
+	c.now = c.keys.At(c.place)
+	c.place++
+	return true, nil
+}
+
+type cursorHeap []*cursor
+
+func (h cursorHeap) Len() int           { return len(h) }
+func (h cursorHeap) Less(i, j int) bool { return h[i].now.Compare(h[j].now) < 0 }
+func (h cursorHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *cursorHeap) Push(x any)        { *h = append(*h, x.(*cursor)) }
+func (h *cursorHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}

@@ -1,0 +1,174 @@
+package partition
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/selkiedb/selkie/column"
+)
+
+// Kind says what a write does.
+type Kind uint8
+
+// The kinds of write. The numbers are on disk.
+const (
+	KindInsert Kind = 1
+	KindUpsert Kind = 2
+	KindDelete Kind = 3
+)
+
+// String gives the kind's name in lower case.
+func (k Kind) String() string {
+	switch k {
+	case KindInsert:
+		return "insert"
+	case KindUpsert:
+		return "upsert"
+	case KindDelete:
+		return "delete"
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
+
+// A record is one write in the log:
+//
+//	version uint8 | kind uint8 | 0 uint16 | parts uint32 | collection uint64
+//	insert, upsert: per part: partition uint64 | batch
+//	delete:         per part: partition uint64;  then the keys. No part means every partition of the collection
+//
+// little-endian, every item at a multiple of eight bytes. An upsert removes older rows of its keys from every partition of the
+// collection. docs/format/record.md says the same at length.
+const (
+	recordVersion = 1
+	recordHeader  = 16
+)
+
+var errBadRecord = errors.New("malformed log record")
+
+// RecordCollection returns the collection that a record writes to.
+func RecordCollection(payload []byte) (uint64, error) {
+	if len(payload) < recordHeader {
+		return 0, fmt.Errorf("%w: %d bytes", errBadRecord, len(payload))
+	}
+	return binary.LittleEndian.Uint64(payload[8:]), nil
+}
+
+func (w *Write) encode() []byte {
+	size := recordHeader
+	for _, part := range w.Parts {
+		size += 8 + part.Batch.EncodedLen()
+	}
+	if w.Kind == KindDelete {
+		size += 8*len(w.Scope) + 16*w.Keys.Len() + len(w.Keys.Bytes) + 64
+	}
+	out := make([]byte, 0, size)
+	parts := len(w.Parts)
+	if w.Kind == KindDelete && !w.Everywhere {
+		parts = len(w.Scope)
+	}
+	out = append(out, recordVersion, byte(w.Kind), 0, 0)
+	out = binary.LittleEndian.AppendUint32(out, uint32(parts))
+	out = binary.LittleEndian.AppendUint64(out, w.Collection)
+	if w.Kind != KindDelete {
+		for _, part := range w.Parts {
+			out = binary.LittleEndian.AppendUint64(out, part.Partition.id)
+			out = part.Batch.AppendEncode(out)
+		}
+		return out
+	}
+	if !w.Everywhere {
+		for _, p := range w.Scope {
+			out = binary.LittleEndian.AppendUint64(out, p.id)
+		}
+	}
+	return w.Keys.AppendEncode(out)
+}
+
+// DecodeWrite reads a record. partitions finds those of the collection; one that was dropped since is nil and its part is left out.
+// The write's data lies in payload.
+func DecodeWrite(payload []byte, find func(id uint64) *Partition, all []*Partition) (*Write, error) {
+	if len(payload) < recordHeader {
+		return nil, fmt.Errorf("%w: %d bytes", errBadRecord, len(payload))
+	}
+	if payload[0] != recordVersion {
+		return nil, fmt.Errorf("log record version %d; this program reads %d", payload[0], recordVersion)
+	}
+	w := &Write{Kind: Kind(payload[1]), Collection: binary.LittleEndian.Uint64(payload[8:]), AllowDuplicates: true}
+	parts := int(binary.LittleEndian.Uint32(payload[4:]))
+	rest := payload[recordHeader:]
+	var keys []column.Keys
+	if parts > len(rest)/8 {
+		return nil, fmt.Errorf("%w: %d parts in %d bytes", errBadRecord, parts, len(rest))
+	}
+	switch w.Kind {
+	case KindInsert, KindUpsert:
+		for range parts {
+			if len(rest) < 8 {
+				return nil, fmt.Errorf("%w: it ends inside a part", errBadRecord)
+			}
+			p := find(binary.LittleEndian.Uint64(rest))
+			s := all[0].schema
+			if p != nil {
+				s = p.schema
+			}
+			batch, more, err := column.DecodeBatch(s, rest[8:])
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", errBadRecord, err)
+			}
+			rest = more
+			if p != nil {
+				w.Parts = append(w.Parts, Part{p, batch})
+			}
+			keys = append(keys, batch.Keys())
+		}
+		w.Keys = joinKeys(keys)
+		if w.Kind == KindUpsert {
+			w.Scope = all
+		}
+	case KindDelete:
+		w.Everywhere = parts == 0
+		for range parts {
+			if p := find(binary.LittleEndian.Uint64(rest)); p != nil {
+				w.Scope = append(w.Scope, p)
+			}
+			rest = rest[8:]
+		}
+		if w.Everywhere {
+			w.Scope = all
+		}
+		keys, more, err := column.DecodeKeys(rest)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errBadRecord, err)
+		}
+		w.Keys, rest = keys, more
+	default:
+		return nil, fmt.Errorf("%w: kind %d", errBadRecord, payload[1])
+	}
+	if len(rest) != 0 {
+		return nil, fmt.Errorf("%w: %d bytes too many", errBadRecord, len(rest))
+	}
+	return w, nil
+}
+
+// joinKeys makes one list of several.
+func joinKeys(lists []column.Keys) column.Keys {
+	if len(lists) == 1 {
+		return lists[0]
+	}
+	var out column.Keys
+	for _, k := range lists {
+		if !k.Str {
+			out.Ints = append(out.Ints, k.Ints...)
+			continue
+		}
+		if out.Str = true; len(out.Offs) == 0 {
+			out.Offs = append(out.Offs, 0)
+		}
+		for i := range k.Len() {
+			out.Bytes = append(out.Bytes, k.Bytes[k.Offs[i]:k.Offs[i+1]]...)
+			out.Offs = append(out.Offs, uint32(len(out.Bytes)))
+		}
+	}
+	return out
+}

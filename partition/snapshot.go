@@ -1,0 +1,204 @@
+package partition
+
+import (
+	"fmt"
+
+	"github.com/selkiedb/selkie/segment"
+)
+
+// Snapshot is a fixed view of partitions: each in one version, all at one LSN, so one prefix of the commit order.
+// It must be released.
+type Snapshot struct {
+	lsn   uint64
+	pins  []*version
+	views []segment.View
+}
+
+// Acquire takes a snapshot of the partitions at the newest visible LSN.
+func Acquire(c *Clock, parts []*Partition) (*Snapshot, error) {
+	for {
+		s, ok := tryAcquire(c, parts)
+		if ok {
+			for _, p := range parts {
+				if p.dropped.Load() {
+					s.Release()
+					return nil, ErrDropped
+				}
+			}
+			return s, nil
+		}
+	}
+}
+
+// tryAcquire fails if the tombstones of a segment moved past the LSN while it looked: another reader saw a newer one then.
+func tryAcquire(c *Clock, parts []*Partition) (*Snapshot, bool) {
+	c.swap.RLock()
+	defer c.swap.RUnlock()
+	s := &Snapshot{lsn: c.Visible(), pins: make([]*version, 0, len(parts))}
+	for _, p := range parts {
+		v := p.version.Load()
+		for _, x := range v.sealed {
+			view, ok := x.At(s.lsn)
+			if !ok {
+				s.Release()
+				return nil, false
+			}
+			s.views = append(s.views, view)
+		}
+		for _, g := range v.sealing {
+			s.views = append(s.views, g.At(s.lsn))
+		}
+		for _, g := range v.growing {
+			if g != nil && g.Rows() > 0 {
+				s.views = append(s.views, g.At(s.lsn))
+			}
+		}
+		v.refs.Add(1)
+		s.pins = append(s.pins, v)
+	}
+	return s, true
+}
+
+// LSN is the snapshot's place in the commit order.
+func (s *Snapshot) LSN() uint64 { return s.lsn }
+
+// Views are the snapshot's segments.
+func (s *Snapshot) Views() []segment.View { return s.views }
+
+// Count is the number of live rows.
+func (s *Snapshot) Count() int64 {
+	var n int64
+	for _, v := range s.views {
+		n += int64(v.Rows()) - int64(v.Dead().Count())
+	}
+	return n
+}
+
+// Release gives the snapshot's segments back. The views must not be used any more.
+func (s *Snapshot) Release() {
+	for _, v := range s.pins {
+		v.unref()
+	}
+	s.pins, s.views = nil, nil
+}
+
+// SegmentInfo describes one segment.
+type SegmentInfo struct {
+	ID        segment.ID
+	Partition uint64
+	Shard     int
+	State     segment.State
+	Rows      int64 // physical rows
+	Live      int64
+	Bytes     int64 // of its files, or of its values in memory
+	MinLSN    uint64
+	MaxLSN    uint64
+}
+
+// String gives the description on one line.
+func (i SegmentInfo) String() string {
+	return fmt.Sprintf("%s %s rows=%d live=%d bytes=%d lsn=%d..%d", i.ID, i.State, i.Rows, i.Live, i.Bytes, i.MinLSN, i.MaxLSN)
+}
+
+// Stats are a partition's counts at one instant.
+type Stats struct {
+	Growing  int64 // live rows in growing segments
+	Sealing  int64 // live rows in segments that wait to be written
+	Sealed   int64 // live rows in sealed segments
+	Deleted  int64 // dead rows that still take room, wherever they are
+	Physical int64 // all rows, dead or alive
+
+	Segments    int   // sealed
+	Unflushed   int   // growing and sealing
+	DiskBytes   int64 // files of sealed segments
+	MemoryBytes int64 // growing and sealing segments, key filters
+}
+
+// Add sums two partitions' counts.
+func (s Stats) Add(o Stats) Stats {
+	return Stats{
+		Growing: s.Growing + o.Growing, Sealing: s.Sealing + o.Sealing, Sealed: s.Sealed + o.Sealed,
+		Deleted: s.Deleted + o.Deleted, Physical: s.Physical + o.Physical,
+		Segments: s.Segments + o.Segments, Unflushed: s.Unflushed + o.Unflushed,
+		DiskBytes: s.DiskBytes + o.DiskBytes, MemoryBytes: s.MemoryBytes + o.MemoryBytes,
+	}
+}
+
+// Describe lists the partition's segments at one instant.
+func (p *Partition) Describe() ([]SegmentInfo, Stats, error) {
+	s, err := Acquire(p.env.Clock, []*Partition{p})
+	if err != nil {
+		return nil, Stats{}, err
+	}
+	defer s.Release()
+	v := s.pins[0]
+	var infos []SegmentInfo
+	var st Stats
+	add := func(i SegmentInfo, view segment.View) {
+		i.Partition = p.id
+		i.Rows = int64(view.Rows())
+		i.Live = i.Rows - int64(view.Dead().Count())
+		infos = append(infos, i)
+		st.Physical += i.Rows
+		st.Deleted += i.Rows - i.Live
+		switch i.State {
+		case segment.StateGrowing:
+			st.Growing += i.Live
+			st.Unflushed++
+		case segment.StateSealing:
+			st.Sealing += i.Live
+			st.Unflushed++
+		default:
+			st.Sealed += i.Live
+			st.Segments++
+		}
+	}
+	views := s.views
+	for i, x := range v.sealed {
+		m := x.Manifest()
+		add(SegmentInfo{ID: m.ID, Shard: m.Shard, State: segment.StateSealed, Bytes: m.Bytes(), MinLSN: m.MinLSN, MaxLSN: m.MaxLSN}, views[i])
+		st.DiskBytes += m.Bytes()
+		st.MemoryBytes += x.MemoryBytes()
+	}
+	views = views[len(v.sealed):]
+	for i, g := range v.sealing {
+		first, last := g.LSNs()
+		add(SegmentInfo{ID: g.ID(), Shard: g.shard, State: segment.StateSealing, Bytes: g.RawBytes(), MinLSN: first, MaxLSN: last}, views[i])
+		st.MemoryBytes += g.MemoryBytes()
+	}
+	views = views[len(v.sealing):]
+	for shard, g := range v.growing {
+		if g == nil || len(views) == 0 || views[0].ID() != g.ID() {
+			continue
+		}
+		first, last := g.LSNs()
+		add(SegmentInfo{ID: g.ID(), Shard: shard, State: segment.StateGrowing, Bytes: g.RawBytes(), MinLSN: first, MaxLSN: last}, views[0])
+		st.MemoryBytes += g.MemoryBytes()
+		views = views[1:]
+	}
+	return infos, st, nil
+}
+
+// NumEntities is the number of live rows in sealed segments. It costs a look at each segment, not at rows.
+func (p *Partition) NumEntities() int64 {
+	for {
+		if n, ok := p.tryNumEntities(); ok {
+			return n
+		}
+	}
+}
+
+func (p *Partition) tryNumEntities() (n int64, ok bool) {
+	c := p.env.Clock
+	c.swap.RLock()
+	defer c.swap.RUnlock()
+	lsn := c.Visible()
+	for _, s := range p.version.Load().sealed {
+		view, ok := s.At(lsn)
+		if !ok {
+			return 0, false
+		}
+		n += int64(view.Rows()) - int64(view.Dead().Count())
+	}
+	return n, true
+}

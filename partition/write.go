@@ -1,0 +1,440 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/segment"
+	"github.com/selkiedb/selkie/wal"
+)
+
+// Write is one atomic call: all of it becomes durable and visible under one LSN, or nothing.
+type Write struct {
+	Kind       Kind
+	Collection uint64
+	Parts      []Part       // rows to add, by partition
+	Keys       column.Keys  // the keys of all rows to add, or those to delete
+	Scope      []*Partition // where older rows of the keys are looked for
+	Everywhere bool         // a delete: Scope is the whole collection
+	// AllowDuplicates lets an insert add a key that is there already.
+	AllowDuplicates bool
+}
+
+// Part is the rows of a write for one partition.
+type Part struct {
+	Partition *Partition
+	Batch     *column.Batch
+}
+
+// Result tells what a write did.
+type Result struct {
+	LSN      uint64
+	Inserted int
+	Deleted  int // rows that were alive and are not any more
+}
+
+// Apply checks a write, logs it, applies it and returns when it is durable (by the log's policy) and visible.
+//
+//  1. outside any lock: keys twice in the call; memory; the record's bytes and a place in the log's queue for them;
+//     where sealed segments hold the keys
+//  2. under the locks of the shards that the keys hash to, in all partitions of the scope: what holds the keys now; refuse
+//     duplicates; the log gives the LSN
+//  3. still under the locks: apply to memory, invisible as yet, while the log writes and syncs
+//  4. wait for the sync
+//
+// Commit point: the record is durable when the log's sync returns. ctx is heeded until the log gives the LSN; from then on
+// the write's fate is the log's and Apply waits to learn it.
+func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
+	if !(w.Kind == KindInsert && w.AllowDuplicates) && w.Kind != KindDelete {
+		if i, j, dup := w.Keys.FirstDuplicate(); dup {
+			return Result{}, &DuplicateKeyError{Keys: []column.Key{w.Keys.At(i), w.Keys.At(j)}, Rows: []int{i, j}, Total: 2, Twice: true}
+		}
+	}
+	if err := e.Budget.wait(ctx); err != nil {
+		return Result{}, err
+	}
+	a := newApplication(e, w)
+	defer a.unpin()
+	if err := a.locate(ctx); err != nil {
+		return Result{}, err
+	}
+	rec, err := e.Log.Prepare(ctx, w.encode())
+	if err != nil {
+		return Result{}, err
+	}
+	a.lock()
+	lsn, err := a.commit(ctx, rec)
+	if err != nil {
+		a.unlock()
+		e.Log.Discard(rec)
+		return Result{}, err
+	}
+	res, err := a.apply(lsn)
+	a.unlock()
+	e.Clock.Applied(lsn)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := e.Clock.Wait(lsn); err != nil {
+		return Result{}, err
+	}
+	for _, r := range a.full {
+		r.p.sealFull(r)
+	}
+	return res, nil
+}
+
+// Replay applies a write of the log to the shards that do not hold it yet. REQUIRES: LSNs ascend; there are no readers yet.
+func (e *Env) Replay(ctx context.Context, w *Write, lsn uint64) error {
+	a := newApplication(e, w)
+	defer a.unpin()
+	a.replay = lsn
+	if err := a.locate(ctx); err != nil {
+		return err
+	}
+	a.lock()
+	defer a.unlock()
+	if err := a.find(ctx); err != nil {
+		return err
+	}
+	if err := a.makeRoom(); err != nil {
+		return err
+	}
+	_, err := a.apply(lsn)
+	return err
+}
+
+// application is one write on its way.
+type application struct {
+	env    *Env
+	w      *Write
+	replay uint64 // LSN of the record being replayed; 0 for a new write
+	hashes []uint64
+	parts  []*Partition // all partitions of the write, ascending by number
+	locked []*shard
+	full   []fullShard // growing segments that reached a limit
+
+	found []located // live rows that hold the keys
+	seen  []lookedUp
+}
+
+// located is a row that holds a key.
+type located struct {
+	key     int
+	growing *segment.Growing
+	sealed  *segment.Sealed
+	row     uint32
+}
+
+// lookedUp remembers which sealed segments of a partition were searched before the locks were taken.
+type lookedUp struct {
+	p    *Partition
+	v    *version
+	rows []located
+}
+
+type fullShard struct {
+	p      *Partition
+	shard  int
+	g      *segment.Growing
+	reason SealReason
+}
+
+func newApplication(e *Env, w *Write) *application {
+	a := &application{env: e, w: w, hashes: make([]uint64, w.Keys.Len())}
+	for i := range a.hashes {
+		a.hashes[i] = w.Keys.Hash(i)
+	}
+	for _, p := range w.Parts {
+		a.parts = append(a.parts, p.Partition)
+	}
+	a.parts = append(a.parts, w.Scope...)
+	slices.SortFunc(a.parts, func(x, y *Partition) int { return int(int64(x.id) - int64(y.id)) })
+	a.parts = slices.Compact(a.parts)
+	return a
+}
+
+// looks reports whether older rows of the keys matter to the write.
+func (a *application) looks() bool { return a.w.Kind != KindInsert || !a.w.AllowDuplicates }
+
+// locate searches the sealed segments, which may cost reads, before any lock is taken.
+func (a *application) locate(ctx context.Context) error {
+	if !a.looks() {
+		return nil
+	}
+	for _, p := range a.w.Scope {
+		look := lookedUp{p: p, v: p.pin()}
+		a.seen = append(a.seen, look)
+		for _, s := range look.v.sealed {
+			if err := a.locateIn(ctx, s, &a.seen[len(a.seen)-1].rows); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (a *application) locateIn(ctx context.Context, s *segment.Sealed, rows *[]located) error {
+	return s.Locate(ctx, a.w.Keys, a.hashes, func(i int, row uint32) {
+		*rows = append(*rows, located{key: i, sealed: s, row: row})
+	})
+}
+
+func (a *application) unpin() {
+	for _, l := range a.seen {
+		l.v.unref()
+	}
+}
+
+// lock takes the locks of the shards that the keys hash to, in every partition of the write.
+func (a *application) lock() {
+	for _, p := range a.parts {
+		var touched []bool
+		if len(p.shards) > 1 {
+			touched = make([]bool, len(p.shards))
+			for _, h := range a.hashes {
+				touched[p.shardOf(h)] = true
+			}
+		}
+		for i, s := range p.shards {
+			if touched == nil || touched[i] {
+				s.mu.Lock()
+				a.locked = append(a.locked, s)
+			}
+		}
+	}
+}
+
+func (a *application) unlock() {
+	for _, s := range a.locked {
+		s.mu.Unlock()
+	}
+	a.locked = nil
+}
+
+// commit checks the write against what is there and gets its LSN. REQUIRES: the locks are held.
+func (a *application) commit(ctx context.Context, rec *wal.Record) (uint64, error) {
+	for _, p := range a.parts {
+		if p.dropped.Load() {
+			return 0, ErrDropped
+		}
+	}
+	if err := a.find(ctx); err != nil {
+		return 0, err
+	}
+	if a.w.Kind == KindInsert && len(a.found) > 0 {
+		return 0, a.duplicates()
+	}
+	if err := a.makeRoom(); err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return a.env.Log.Append(rec)
+}
+
+// find lists the live rows that hold the keys now. REQUIRES: the locks are held.
+func (a *application) find(ctx context.Context) error {
+	if !a.looks() {
+		return nil
+	}
+	for i := range a.seen {
+		look := &a.seen[i]
+		now := look.p.version.Load()
+		rows := look.rows
+		if now != look.v {
+			rows = slices.DeleteFunc(rows, func(l located) bool { return !slices.Contains(now.sealed, l.sealed) })
+			for _, s := range now.sealed {
+				if slices.Contains(look.v.sealed, s) {
+					continue
+				}
+				if err := a.locateIn(ctx, s, &rows); err != nil {
+					return err
+				}
+			}
+		}
+		for _, l := range rows {
+			if !l.sealed.Tombstones().Has(l.row) {
+				a.found = append(a.found, l)
+			}
+		}
+		for shard, g := range now.growing {
+			if g != nil {
+				a.findGrowing(look.p, shard, g)
+			}
+		}
+		for _, g := range now.sealing {
+			a.findGrowing(look.p, g.shard, g.Growing)
+		}
+	}
+	if a.replay != 0 {
+		a.found = slices.DeleteFunc(a.found, func(l located) bool { return !a.replays(l) })
+	}
+	return nil
+}
+
+func (a *application) findGrowing(p *Partition, shard int, g *segment.Growing) {
+	for i, h := range a.hashes {
+		if p.shardOf(h) != shard {
+			continue
+		}
+		g.Live(a.w.Keys, i, h, func(row uint32) {
+			a.found = append(a.found, located{key: i, growing: g, row: row})
+		})
+	}
+}
+
+// replays reports whether the replayed write concerns the row's shard: a shard whose sealed segments hold the write already
+// is left alone. Rows in growing segments were all replayed before, so they are older.
+func (a *application) replays(l located) bool {
+	if l.sealed == nil {
+		return true
+	}
+	for _, look := range a.seen {
+		if v := look.p.version.Load(); slices.Contains(v.sealed, l.sealed) {
+			return a.replay > look.p.shards[l.sealed.Manifest().Shard].cut
+		}
+	}
+	return false
+}
+
+func (a *application) duplicates() error {
+	err := &DuplicateKeyError{Total: len(a.found)}
+	slices.SortFunc(a.found, func(x, y located) int { return x.key - y.key })
+	for _, l := range a.found[:min(len(a.found), maxNamedKeys)] {
+		err.Keys = append(err.Keys, a.w.Keys.At(l.key))
+		err.Rows = append(err.Rows, l.key)
+	}
+	return err
+}
+
+// target calls fn with the rows of each part for each shard. The rows are nil if they are the whole batch.
+func (a *application) target(fn func(p *Partition, shard int, b *column.Batch, rows []uint32) error) error {
+	for _, part := range a.w.Parts {
+		p := part.Partition
+		if len(p.shards) == 1 {
+			if a.replay == 0 || a.replay > p.shards[0].cut {
+				if err := fn(p, 0, part.Batch, nil); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		keys := part.Batch.Keys()
+		byShard := make([][]uint32, len(p.shards))
+		for i := range keys.Len() {
+			s := p.shardOf(keys.Hash(i))
+			byShard[s] = append(byShard[s], uint32(i))
+		}
+		for s, rows := range byShard {
+			if len(rows) == 0 || a.replay != 0 && a.replay <= p.shards[s].cut {
+				continue
+			}
+			if err := fn(p, s, part.Batch, rows); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// makeRoom sees to it that each shard to be written has a growing segment with room, so that nothing can go wrong after the log
+// has given an LSN. REQUIRES: the locks are held.
+func (a *application) makeRoom() error {
+	return a.target(func(p *Partition, shard int, b *column.Batch, rows []uint32) error {
+		n := b.Rows
+		if rows != nil {
+			n = len(rows)
+		}
+		if n > segment.MaxRows {
+			return fmt.Errorf("%d rows in one call, at most %d", n, int64(segment.MaxRows))
+		}
+		if g := p.version.Load().growing[shard]; g != nil {
+			if g.CanTake(n) {
+				return nil
+			}
+			p.sealShard(shard, SealFull)
+		}
+		next := p.version.Load().edit()
+		next.growing[shard] = segment.NewGrowing(a.env.NextSegmentID(), p.schema, a.env.Now())
+		p.swapVersion(next)
+		return nil
+	})
+}
+
+// apply puts the write into memory. REQUIRES: the locks are held, find and makeRoom were called.
+func (a *application) apply(lsn uint64) (Result, error) {
+	res := Result{LSN: lsn}
+	now := a.env.Now()
+	sealed := map[*segment.Sealed][]uint32{}
+	grew := map[*segment.Growing]struct{}{}
+	if a.w.Kind != KindInsert {
+		for _, l := range a.found {
+			if l.growing == nil {
+				sealed[l.sealed] = append(sealed[l.sealed], l.row)
+				continue
+			}
+			if l.growing.Delete(l.row, lsn) {
+				res.Deleted++
+			}
+			grew[l.growing] = struct{}{}
+		}
+		for s, rows := range sealed {
+			res.Deleted += s.Tombstones().Add(rows, lsn)
+		}
+	}
+	err := a.target(func(p *Partition, shard int, b *column.Batch, rows []uint32) error {
+		if rows != nil {
+			b = b.Pick(rows)
+		}
+		g := p.version.Load().growing[shard]
+		if err := g.Append(b, lsn, now); err != nil {
+			return err
+		}
+		res.Inserted += b.Rows
+		grew[g] = struct{}{}
+		if reason, full := p.isFull(g); full {
+			a.full = append(a.full, fullShard{p, shard, g, reason})
+		}
+		return nil
+	})
+	for g := range grew {
+		a.env.Budget.take(g.Charge())
+	}
+	if err != nil {
+		// The record is in the log and a later replay will meet the same error: nothing after it may be acknowledged.
+		err = errors.Join(fmt.Errorf("applying LSN %d", lsn), err)
+		a.env.Clock.Fail(err)
+	}
+	return res, err
+}
+
+// isFull reports whether the segment has reached a limit.
+func (p *Partition) isFull(g *segment.Growing) (SealReason, bool) {
+	switch l := p.env.Limits; {
+	case l.SegmentRows > 0 && int64(g.Rows()) >= l.SegmentRows:
+		return SealRows, true
+	case l.SegmentBytes > 0 && g.RawBytes() >= l.SegmentBytes:
+		return SealBytes, true
+	}
+	return "", false
+}
+
+// Due reports whether a growing segment of the partition has grown old or idle.
+func (p *Partition) due(g *segment.Growing, now time.Time) (SealReason, bool) {
+	l := p.env.Limits
+	switch {
+	case g.Rows() == 0:
+		return "", false
+	case l.MaxAge > 0 && now.Sub(g.Born()) >= l.MaxAge:
+		return SealAge, true
+	case l.MaxIdle > 0 && g.RawBytes() >= l.MinIdleBytes && now.Sub(g.LastAppend()) >= l.MaxIdle:
+		return SealIdle, true
+	}
+	return p.isFull(g)
+}

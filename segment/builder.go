@@ -1,0 +1,340 @@
+package segment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/schema"
+)
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// File names inside a segment's directory.
+const (
+	rowsFile    = "rows.sst"
+	vectorsFile = "vectors.sst"
+	// splitBytes: with more bytes of vectors than this they get a table of their own, which is not compressed. A smaller segment
+	// is one file, because a file costs a sync.
+	splitBytes = 1 << 20
+)
+
+// File is one file of a sealed segment.
+type File struct {
+	Name string
+	Size int64
+}
+
+// Manifest is what the catalogue keeps of a sealed segment: enough to tell that the files found are the ones that were written.
+type Manifest struct {
+	ID      ID
+	Shard   int
+	Rows    uint32
+	Token   uint64
+	MinLSN  uint64
+	MaxLSN  uint64
+	MetaSum uint32 // CRC-32C of the meta
+	Files   []File
+}
+
+// Bytes is the size of the segment's files.
+func (m Manifest) Bytes() int64 {
+	var n int64
+	for _, f := range m.Files {
+		n += f.Size
+	}
+	return n
+}
+
+// RowRef is a row of one of several views.
+type RowRef struct{ View, Row uint32 }
+
+// Order lists the live rows of the views in the order of the primary key; rows of one key in the order of the views, then of the
+// rows. It is the order of the rows in the segment that Build writes.
+func Order(ctx context.Context, s *schema.Schema, views []View) ([]RowRef, error) {
+	var out []RowRef
+	key := s.PrimaryKey()
+	lists := make([][]RowRef, 0, len(views))
+	values := make([]*column.Builder, len(views))
+	for i, v := range views {
+		order, err := v.KeyOrder(ctx)
+		if err != nil {
+			return nil, err
+		}
+		dead := v.Dead()
+		list := make([]RowRef, 0, v.Rows()-dead.Count())
+		for n := range v.Rows() {
+			row := n
+			if order != nil {
+				row = order[n]
+			}
+			if !dead.Has(row) {
+				list = append(list, RowRef{uint32(i), row})
+			}
+		}
+		lists = append(lists, list)
+		if len(views) > 1 {
+			values[i] = column.NewBuilder(key.Width(), false)
+			if err := v.Scan(ctx, key, 0, v.Rows(), func(_ uint32, d column.Data) error {
+				values[i].AppendData(d, 0, d.Rows)
+				return nil
+			}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(lists) == 1 {
+		return lists[0], nil
+	}
+	for _, l := range lists {
+		out = append(out, l...)
+	}
+	keys := make([]column.Keys, len(views))
+	for i := range views {
+		keys[i] = column.KeysOf(key, values[i].Data())
+	}
+	slices.SortStableFunc(out, func(a, b RowRef) int {
+		return keys[a.View].At(int(a.Row)).Compare(keys[b.View].At(int(b.Row)))
+	})
+	return out, nil
+}
+
+// BuildSpec says which segment to build, and where.
+type BuildSpec struct {
+	FS        vfs.FS
+	Dir       string // an existing, empty directory; its files are synced, the directory too
+	ID        ID
+	Partition uint64
+	Shard     int
+	Schema    *schema.Schema
+	MinLSN    uint64
+	MaxLSN    uint64
+	Now       time.Time
+}
+
+// Build writes the rows of the views as the files of a sealed segment. Nothing refers to them yet: the segment exists from the
+// moment a catalogue edit that names it is synced.
+//
+// Steps, each a possible end by error or crash, all harmless, because the directory lies in tmp/:
+//  1. write the vectors' table, if it is one of its own; sync
+//  2. write the other fields, the key filter and the meta; sync
+//  3. sync the directory
+func Build(ctx context.Context, spec BuildSpec, views []View, order []RowRef) (_ Manifest, err error) {
+	if len(order) == 0 || len(order) > MaxRows {
+		return Manifest{}, fmt.Errorf("segment %s: %d rows, between 1 and %d expected", spec.ID, len(order), int64(MaxRows))
+	}
+	b := &builder{ctx: ctx, spec: spec, views: views, order: order}
+	b.meta = Meta{
+		ID: spec.ID, Partition: spec.Partition, Shard: spec.Shard, Token: rand.Uint64(), SchemaVersion: spec.Schema.Version,
+		Rows: uint32(len(order)), MinLSN: spec.MinLSN, MaxLSN: spec.MaxLSN, Created: spec.Now,
+	}
+	defer func() {
+		if err != nil {
+			b.abort()
+		}
+	}()
+	var vectors, scalars []*schema.Field
+	var vectorBytes int64
+	for _, f := range spec.Schema.Fields {
+		if f.Type.IsVector() && f.Width() > 0 {
+			vectors = append(vectors, f)
+			vectorBytes += int64(f.Width()) * int64(len(order))
+		} else {
+			scalars = append(scalars, f)
+		}
+	}
+	b.meta.split = vectorBytes >= splitBytes
+	if !b.meta.split {
+		scalars, vectors = append(scalars, vectors...), nil
+	}
+	out := Manifest{ID: spec.ID, Shard: spec.Shard, Rows: b.meta.Rows, Token: b.meta.Token, MinLSN: spec.MinLSN, MaxLSN: spec.MaxLSN}
+	if b.meta.split {
+		size, err := b.writeTable(vectorsFile, false, vectors, nil)
+		if err != nil {
+			return Manifest{}, err
+		}
+		out.Files = append(out.Files, File{vectorsFile, size})
+	}
+	size, err := b.writeTable(rowsFile, true, scalars, func(t *tableWriter) error {
+		if err := b.writeFilter(t); err != nil {
+			return err
+		}
+		if err := b.writeIdentity(t); err != nil {
+			return err
+		}
+		raw := b.meta.encode()
+		out.MetaSum = crc32.Checksum(raw, castagnoli)
+		return t.put(tableKey(nil, kindMeta, 0, 0), raw)
+	})
+	if err != nil {
+		return Manifest{}, err
+	}
+	out.Files = append(out.Files, File{rowsFile, size})
+	return out, syncDir(spec.FS, spec.Dir)
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// builder holds the state of one Build.
+type builder struct {
+	ctx   context.Context
+	spec  BuildSpec
+	views []View
+	order []RowRef
+	meta  Meta
+	open  *tableWriter
+	key   []byte
+	value []byte
+	rows  []uint32
+	hash  []uint64
+}
+
+func (b *builder) abort() {
+	if b.open != nil {
+		b.open.abort()
+	}
+}
+
+func (b *builder) writeTable(name string, compress bool, fields []*schema.Field, tail func(*tableWriter) error) (int64, error) {
+	path := b.spec.FS.PathJoin(b.spec.Dir, name)
+	t, err := createTable(b.spec.FS, path, compress)
+	if err != nil {
+		return 0, err
+	}
+	b.open = t
+	slices.SortFunc(fields, func(x, y *schema.Field) int { return int(x.ID - y.ID) })
+	for _, f := range fields {
+		if err := b.writeField(t, f); err != nil {
+			return 0, fmt.Errorf("field %q: %w", f.Name, err)
+		}
+	}
+	if tail == nil {
+		tail = b.writeIdentity
+	}
+	if err := tail(t); err != nil {
+		return 0, err
+	}
+	b.open = nil
+	return t.finish()
+}
+
+// writeField writes one field's chunks in row order.
+func (b *builder) writeField(t *tableWriter, f *schema.Field) error {
+	width := f.Width()
+	col := columnMeta{field: uint32(f.ID), typ: f.Type, width: width, nullable: f.IsNullable}
+	buf := column.NewBuilder(width, f.IsNullable)
+	step := chunkRows(width, f.Type.IsVector())
+	if width == 0 {
+		step = 1024 // cut further below, by bytes
+	}
+	for from := uint32(0); from < b.meta.Rows; {
+		if err := b.ctx.Err(); err != nil {
+			return err
+		}
+		buf.Reset()
+		to := min(from+step, b.meta.Rows)
+		if err := b.gather(f, from, to, buf); err != nil {
+			return err
+		}
+		d := buf.Data()
+		for lo := 0; lo < d.Rows; {
+			hi := cutChunk(d, lo)
+			if err := b.writeChunk(t, f, &col, from+uint32(lo), d.Slice(lo, hi)); err != nil {
+				return err
+			}
+			lo = hi
+		}
+		from = to
+	}
+	b.meta.columns = append(b.meta.columns, col)
+	return nil
+}
+
+// cutChunk returns where the chunk that begins at lo ends: variable-length values are cut by bytes.
+func cutChunk(d column.Data, lo int) int {
+	if d.Width > 0 {
+		return d.Rows
+	}
+	hi := lo + 1
+	for hi < d.Rows && d.Offs[hi+1]-d.Offs[lo] <= scalarMaxChunk {
+		hi++
+	}
+	return hi
+}
+
+func (b *builder) writeChunk(t *tableWriter, f *schema.Field, col *columnMeta, first uint32, d column.Data) error {
+	b.value = appendChunk(b.value[:0], d)
+	bounds, nulls := boundsOf(f, d)
+	if hasOrder(f.Type) {
+		col.bounds = append(col.bounds, bounds)
+	}
+	if f.IsPrimaryKey {
+		keys := column.KeysOf(f, d)
+		for i := range keys.Len() {
+			b.hash = append(b.hash, keys.Hash(i))
+		}
+	}
+	b.key = tableKey(b.key, kindChunk, col.field, uint32(len(col.starts)))
+	col.starts = append(col.starts, first)
+	col.sums = append(col.sums, crc32.Checksum(b.value, castagnoli))
+	col.nulls += uint32(nulls)
+	col.bytes += uint64(len(b.value))
+	return t.put(b.key, b.value)
+}
+
+// gather appends the rows [from, to) of the new order.
+func (b *builder) gather(f *schema.Field, from, to uint32, dst *column.Builder) error {
+	refs := b.order[from:to]
+	for len(refs) > 0 {
+		n := 1
+		for n < len(refs) && refs[n].View == refs[0].View {
+			n++
+		}
+		b.rows = b.rows[:0]
+		for _, r := range refs[:n] {
+			b.rows = append(b.rows, r.Row)
+		}
+		if err := b.views[refs[0].View].Read(b.ctx, f, b.rows, dst); err != nil {
+			return err
+		}
+		refs = refs[n:]
+	}
+	return nil
+}
+
+func (b *builder) writeFilter(t *tableWriter) error {
+	filter := newKeyFilter(len(b.hash))
+	for _, h := range b.hash {
+		filter.add(h)
+	}
+	raw := filter.encode(nil)
+	b.meta.filterBytes = uint64(len(raw))
+	for piece := range slices.Chunk(raw, chunkBytes) {
+		if err := t.put(tableKey(nil, kindFilter, 0, b.meta.filterChunks), piece); err != nil {
+			return err
+		}
+		b.meta.filterChunks++
+	}
+	return nil
+}
+
+func (b *builder) writeIdentity(t *tableWriter) error {
+	var raw [16]byte
+	putUint64(raw[:], uint64(b.meta.ID))
+	putUint64(raw[8:], b.meta.Token)
+	return t.put(tableKey(nil, kindIdentity, 0, 0), raw[:])
+}

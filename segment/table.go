@@ -1,0 +1,244 @@
+package segment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/objstorage"
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// This file is the only one that knows Pebble's table types. A table is an immutable, sorted list of keys and values, each block
+// under a checksum; it is written whole, synced and closed, and then only read.
+
+const (
+	tableFormat    = sstable.TableFormatPebblev7
+	tableBlockSize = 128 << 10 // smaller values share a block; a chunk has one to itself
+)
+
+// Cache keeps blocks of tables in memory; all segments of an engine share one.
+type Cache struct {
+	cache *pebble.Cache
+	next  atomic.Uint64 // number of the table opened last: block keys
+	once  sync.Once
+	tie   func(o *sstable.ReaderOptions) (evict func())
+	end   func()
+}
+
+// NewCache makes a cache of at most the given number of bytes.
+func NewCache(bytes int64) *Cache {
+	c := &Cache{cache: pebble.NewCache(bytes)}
+	h := c.cache.NewHandle()
+	c.tie = func(o *sstable.ReaderOptions) func() {
+		o.CacheOpts.CacheHandle = h
+		setNumber(&o.CacheOpts.FileNum, c.next.Add(1))
+		num := o.CacheOpts.FileNum
+		return func() { h.EvictFile(num) }
+	}
+	c.end = h.Close
+	return c
+}
+
+// setNumber assigns to a number whose type Pebble does not export.
+func setNumber[T ~uint64](dst *T, n uint64) { *dst = T(n) }
+
+// Close gives the cache's memory back. REQUIRES: every table that used it is closed.
+func (c *Cache) Close() {
+	c.once.Do(func() {
+		c.end()
+		c.cache.Unref()
+	})
+}
+
+// Bytes is the memory in use.
+func (c *Cache) Bytes() int64 { return c.cache.Size() }
+
+// tableWriter writes one table.
+type tableWriter struct {
+	path string
+	w    *sstable.Writer
+}
+
+func createTable(fs vfs.FS, path string, compress bool) (*tableWriter, error) {
+	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, err
+	}
+	o := sstable.WriterOptions{
+		BlockSize:          tableBlockSize,
+		Comparer:           pebble.DefaultComparer,
+		Compression:        sstable.NoCompression,
+		DisableValueBlocks: true,
+		IndexBlockSize:     math.MaxInt32,
+		TableFormat:        tableFormat,
+	}
+	if compress {
+		o.Compression = sstable.FastestCompression
+	}
+	return &tableWriter{path: path, w: sstable.NewWriter(objstorageprovider.NewFileWritable(f), o)}, nil
+}
+
+// put adds a pair. REQUIRES: keys ascend.
+func (t *tableWriter) put(key, value []byte) error { return t.w.Set(key, value) }
+
+// finish writes the rest, syncs and closes the file, and returns its size. The table is durable when finish returns nil
+// and its directory has been synced.
+func (t *tableWriter) finish() (int64, error) {
+	if err := t.w.Close(); err != nil {
+		return 0, err
+	}
+	m, err := t.w.Metadata()
+	if err != nil {
+		return 0, err
+	}
+	return int64(m.Size), nil
+}
+
+// abort closes the file. What was written is left to the caller to remove.
+func (t *tableWriter) abort() {
+	if t.w != nil {
+		_ = t.w.Raw().Close()
+	}
+}
+
+// table reads one table. It is safe for concurrent use.
+type table struct {
+	path   string
+	r      *sstable.Reader
+	evict  func()        // drops the table's blocks from the cache
+	lastAt *atomic.Int64 // where the file was last read: the best there is for an error's offset
+}
+
+// offsetReadable notes where the file is read, so that an error can name the place.
+type offsetReadable struct {
+	objstorage.Readable
+	at atomic.Int64
+}
+
+func (r *offsetReadable) ReadAt(ctx context.Context, p []byte, off int64) error {
+	r.at.Store(off)
+	return r.Readable.ReadAt(ctx, p, off)
+}
+
+func (r *offsetReadable) NewReadHandle(objstorage.ReadBeforeSize) objstorage.ReadHandle {
+	h := objstorage.MakeNoopReadHandle(r)
+	return &h
+}
+
+func openTable(fs vfs.FS, path string, c *Cache) (t *table, err error) {
+	f, err := fs.Open(path, vfs.RandomReadsOption)
+	if err != nil {
+		if isNotExist(err) {
+			return nil, &CorruptionError{Path: path, Offset: -1, Kind: "missing", Err: err}
+		}
+		return nil, err
+	}
+	readable, err := sstable.NewSimpleReadable(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	at := &offsetReadable{Readable: readable}
+	at.at.Store(-1)
+	t = &table{path: path, lastAt: &at.at}
+	o := sstable.ReaderOptions{Comparer: pebble.DefaultComparer}
+	t.evict = c.tie(&o)
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("table layer: %v", r)
+		}
+		if err != nil {
+			err = t.damaged(err)
+			_ = readable.Close()
+			t = nil
+		}
+	}()
+	t.r, err = sstable.NewReader(context.Background(), at, o)
+	return t, err
+}
+
+func (t *table) close() error {
+	err := t.r.Close()
+	t.evict()
+	return err
+}
+
+// damaged turns what the table layer says into an error with the file and the place.
+func (t *table) damaged(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	var c *CorruptionError
+	if errors.As(err, &c) {
+		return err
+	}
+	return &CorruptionError{Path: t.path, Offset: t.lastAt.Load(), Kind: "checksum", Err: err}
+}
+
+var errNoKey = errors.New("key is not in the table")
+
+// walk calls fn with every pair from the key on until fn returns false or an error. The slices are valid during the call only.
+func (t *table) walk(ctx context.Context, from []byte, fn func(key, value []byte) (bool, error)) (err error) {
+	var it sstable.Iterator
+	defer func() {
+		if r := recover(); r != nil {
+			err = t.damaged(fmt.Errorf("table layer: %v\n%s", r, debug.Stack()))
+		}
+		if it != nil {
+			if cerr := it.Close(); err == nil && cerr != nil {
+				err = t.damaged(cerr)
+			}
+		}
+	}()
+	it, err = t.r.NewIter(sstable.NoTransforms, nil, nil, sstable.AssertNoBlobHandles)
+	if err != nil {
+		return t.damaged(err)
+	}
+	for kv := it.SeekGE(from, 0); kv != nil; kv = it.Next() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		v, _, err := kv.Value(nil)
+		if err != nil {
+			return t.damaged(err)
+		}
+		if more, err := fn(kv.K.UserKey, v); err != nil || !more {
+			return err
+		}
+	}
+	return t.damaged(it.Error())
+}
+
+// get calls fn with the value of a key, which is valid during the call only, or returns errNoKey wrapped as damage:
+// whoever asks knows from the meta that the key must be there.
+func (t *table) get(ctx context.Context, key []byte, fn func(value []byte) error) error {
+	found := false
+	err := t.walk(ctx, key, func(k, v []byte) (bool, error) {
+		if string(k) != string(key) {
+			return false, nil
+		}
+		found = true
+		return false, fn(v)
+	})
+	if err == nil && !found {
+		err = &CorruptionError{Path: t.path, Offset: -1, Kind: "format", Err: fmt.Errorf("%w: %x", errNoKey, key)}
+	}
+	return err
+}
+
+// verify reads every block against its checksum.
+func (t *table) verify() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = t.damaged(fmt.Errorf("table layer: %v", r))
+		}
+	}()
+	return t.damaged(t.r.ValidateBlockChecksums())
+}
