@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Query is one prepared query vector: decoded, checked, and with what its
@@ -61,6 +62,9 @@ func newQuery(c *class, m Metric, e Element, dim int, raw []byte) (*Query, error
 	if i := HasNonFinite(e, raw); i >= 0 {
 		return nil, fmt.Errorf("%w: query element %d is not finite", ErrInvalid, i)
 	}
+	if e != Binary && dim < vectorDim {
+		c = plain
+	}
 	q := &Query{metric: m, element: e, dim: dim, stride: len(raw)}
 	switch e {
 	case Float32:
@@ -70,14 +74,14 @@ func newQuery(c *class, m Metric, e Element, dim int, raw []byte) (*Query, error
 	case BFloat16:
 		q.kf = c.bfloat16[column(m)]
 	case Int8:
-		q.int8s = make([]int8, dim)
+		q.int8s = make([]int8, dim, pad(dim))
 		for i, b := range raw {
 			q.int8s[i] = int8(b)
 		}
 		q.ki = c.int8[column(m)]
 		q.qq = squareInt8(q.int8s)
 	case Binary:
-		q.bytes = append([]byte(nil), raw...)
+		q.bytes = append(make([]byte, 0, pad(len(raw))), raw...)
 		q.kb = c.binary[column(m)]
 	}
 	if q.kf.scan != nil {
@@ -126,18 +130,16 @@ func (q *Query) Dim() int { return q.dim }
 func (q *Query) Scan(rows []byte, n int, out []float32) {
 	q.mustBeDense()
 	rows, out = rows[:n*q.stride], out[:n]
-	odd := uint32(0)
+	result := uint32(0)
 	switch {
-	case q.metric == Cosine && q.norm == 0:
-		clear(out)
 	case q.kf.scan != nil:
-		odd = q.kf.scan(q.floats, rows, q.stride, n, q.qq, out)
+		result = q.kf.scan(q.floats, rows, q.stride, n, q.qq, out)
 	case q.ki.scan != nil:
-		odd = q.ki.scan(q.int8s, rows, q.stride, n, q.qq, out)
+		result = q.ki.scan(q.int8s, rows, q.stride, n, q.qq, out)
 	default:
-		odd = q.kb.scan(q.bytes, rows, q.stride, n, 0, out)
+		result = q.kb.scan(q.bytes, rows, q.stride, n, 0, out)
 	}
-	if odd == 0 {
+	if result != odd {
 		return
 	}
 	for i, s := range out {
@@ -153,36 +155,25 @@ func (q *Query) Scan(rows []byte, n int, out []float32) {
 // Sparse.
 func (q *Query) Gather(rows []byte, idx []uint32, out []float32) {
 	q.mustBeDense()
-	if len(idx) == 0 {
-		return
-	}
 	out = out[:len(idx)]
-	// Assembly does not check its bounds; this panics as a slice would.
-	last := uint32(0)
-	for _, r := range idx {
-		last = max(last, r)
-	}
-	rows = rows[:len(rows):len(rows)]
-	_ = rows[int(last)*q.stride : (int(last)+1)*q.stride]
-
-	odd := uint32(0)
+	result := uint32(0)
 	switch {
-	case q.metric == Cosine && q.norm == 0:
-		clear(out)
 	case q.kf.gather != nil:
-		odd = q.kf.gather(q.floats, rows, q.stride, idx, q.qq, out)
+		result = q.kf.gather(q.floats, rows, q.stride, idx, q.qq, out)
 	case q.ki.gather != nil:
-		odd = q.ki.gather(q.int8s, rows, q.stride, idx, q.qq, out)
+		result = q.ki.gather(q.int8s, rows, q.stride, idx, q.qq, out)
 	default:
-		odd = q.kb.gather(q.bytes, rows, q.stride, idx, 0, out)
+		result = q.kb.gather(q.bytes, rows, q.stride, idx, 0, out)
 	}
-	if odd == 0 {
-		return
-	}
-	for i, s := range out {
-		if nonFinite(s) != 0 {
-			r := int(idx[i])
-			out[i] = q.exact(rows[r*q.stride : (r+1)*q.stride])
+	switch result {
+	case outside:
+		panic(outOfRange(idx, len(rows)/q.stride))
+	case odd:
+		for i, s := range out {
+			if nonFinite(s) != 0 {
+				r := int(idx[i])
+				out[i] = q.exact(rows[r*q.stride : (r+1)*q.stride])
+			}
 		}
 	}
 }
@@ -210,6 +201,15 @@ func (q *Query) GatherSparse(offs []uint32, data []byte, idx []uint32, out []flo
 		out[i] = q.sparse.dot(data[offs[r]:offs[r+1]])
 	}
 }
+
+// outOfRange words the panic of a list that names a row beyond the n there
+// are.
+func outOfRange(idx []uint32, n int) string {
+	return fmt.Sprintf("vector: row %d of a block of %d rows", slices.Max(idx), n)
+}
+
+// pad rounds up to what integer kernels read of a query at a time.
+func pad(n int) int { return (n + wide - 1) / wide * wide }
 
 func (q *Query) mustBeDense() {
 	if q.element == Sparse {
@@ -248,7 +248,7 @@ func (q *Query) exact(row []byte) float32 {
 		return clamp(l2)
 	case q.metric == IP:
 		return clamp(dot)
-	case rr == 0:
+	case rr == 0 || q.norm == 0:
 		return 0
 	}
 	return float32(max(-1, min(1, dot/(math.Sqrt(rr)*q.norm))))
