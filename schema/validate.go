@@ -114,11 +114,11 @@ func (f *Field) validateDim() error {
 	switch f.Type {
 	case TypeFloatVector, TypeFloat16Vector, TypeBFloat16Vector, TypeInt8Vector:
 		if f.Dim < MinDim || f.Dim > MaxDim {
-			return Invalid(f.Name, f.Dim, "dim of a %s must be %d to %d", f.Type, MinDim, MaxDim)
+			return Invalid(f.Name, f.Dim, "dim of %s must be %d to %d", f.Type, MinDim, MaxDim)
 		}
 	case TypeBinaryVector:
 		if f.Dim < 8 || f.Dim > MaxBinaryDim || f.Dim%8 != 0 {
-			return Invalid(f.Name, f.Dim, "dim of a BinaryVector must be a multiple of 8 from 8 to %d", MaxBinaryDim)
+			return Invalid(f.Name, f.Dim, "dim of BinaryVector must be a multiple of 8 from 8 to %d", MaxBinaryDim)
 		}
 	default:
 		if f.Dim != 0 {
