@@ -10,9 +10,9 @@ import (
 // conversions float32(a*b) forbid the compiler to fuse, so the bits are the
 // same on every platform. With u = 2^-24 and d dimensions the error is at most
 // (d/4+4)·u·Σ|a·b| for the inner product and (d/4+6)·u·Σ(a-b)² for L2.
-type lanes struct{ s0, s1, s2, s3 float32 }
-
-func (l *lanes) sum() float32 { return (l.s0 + l.s1) + (l.s2 + l.s3) }
+//
+// The lanes are plain variables, and what is left over is spelled out, because
+// the compiler keeps neither arrays nor struct fields in registers.
 
 func f32at(row []byte, i int) float32 {
 	return math.Float32frombits(binary.LittleEndian.Uint32(row[4*i:]))
@@ -43,108 +43,144 @@ const (
 )
 
 func l2Float32(q []float32, row []byte, _ float32) float32 {
-	var l lanes
+	var s0, s1, s2, s3 float32
 	for len(q) >= 4 && len(row) >= 16 {
 		d0 := q[0] - f32at(row, 0)
 		d1 := q[1] - f32at(row, 1)
 		d2 := q[2] - f32at(row, 2)
 		d3 := q[3] - f32at(row, 3)
-		l.s0 += float32(d0 * d0)
-		l.s1 += float32(d1 * d1)
-		l.s2 += float32(d2 * d2)
-		l.s3 += float32(d3 * d3)
+		s0 += float32(d0 * d0)
+		s1 += float32(d1 * d1)
+		s2 += float32(d2 * d2)
+		s3 += float32(d3 * d3)
 		q, row = q[4:], row[16:]
 	}
-	tail := [3]*float32{&l.s0, &l.s1, &l.s2}
-	for i, x := range q {
-		d := x - f32at(row, i)
-		*tail[i] += float32(d * d)
+	if len(q) > 0 {
+		d := q[0] - f32at(row, 0)
+		s0 += float32(d * d)
 	}
-	return l.sum()
+	if len(q) > 1 {
+		d := q[1] - f32at(row, 1)
+		s1 += float32(d * d)
+	}
+	if len(q) > 2 {
+		d := q[2] - f32at(row, 2)
+		s2 += float32(d * d)
+	}
+	return (s0 + s1) + (s2 + s3)
 }
 
 func dotFloat32(q []float32, row []byte, _ float32) float32 {
-	var l lanes
+	var s0, s1, s2, s3 float32
 	for len(q) >= 4 && len(row) >= 16 {
-		l.s0 += float32(q[0] * f32at(row, 0))
-		l.s1 += float32(q[1] * f32at(row, 1))
-		l.s2 += float32(q[2] * f32at(row, 2))
-		l.s3 += float32(q[3] * f32at(row, 3))
+		s0 += float32(q[0] * f32at(row, 0))
+		s1 += float32(q[1] * f32at(row, 1))
+		s2 += float32(q[2] * f32at(row, 2))
+		s3 += float32(q[3] * f32at(row, 3))
 		q, row = q[4:], row[16:]
 	}
-	tail := [3]*float32{&l.s0, &l.s1, &l.s2}
-	for i, x := range q {
-		*tail[i] += float32(x * f32at(row, i))
+	if len(q) > 0 {
+		s0 += float32(q[0] * f32at(row, 0))
 	}
-	return l.sum()
+	if len(q) > 1 {
+		s1 += float32(q[1] * f32at(row, 1))
+	}
+	if len(q) > 2 {
+		s2 += float32(q[2] * f32at(row, 2))
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+// squareFloat32 is dotFloat32 of the row with itself.
+func squareFloat32(row []byte) float32 {
+	var s0, s1, s2, s3 float32
+	for len(row) >= 16 {
+		r0, r1, r2, r3 := f32at(row, 0), f32at(row, 1), f32at(row, 2), f32at(row, 3)
+		s0 += float32(r0 * r0)
+		s1 += float32(r1 * r1)
+		s2 += float32(r2 * r2)
+		s3 += float32(r3 * r3)
+		row = row[16:]
+	}
+	if len(row) >= 4 {
+		s0 += float32(f32at(row, 0) * f32at(row, 0))
+	}
+	if len(row) >= 8 {
+		s1 += float32(f32at(row, 1) * f32at(row, 1))
+	}
+	if len(row) >= 12 {
+		s2 += float32(f32at(row, 2) * f32at(row, 2))
+	}
+	return (s0 + s1) + (s2 + s3)
 }
 
 func cosFloat32(q []float32, row []byte, qq float32) float32 {
-	var l, n lanes
-	for len(q) >= 4 && len(row) >= 16 {
-		r0, r1, r2, r3 := f32at(row, 0), f32at(row, 1), f32at(row, 2), f32at(row, 3)
-		l.s0 += float32(q[0] * r0)
-		l.s1 += float32(q[1] * r1)
-		l.s2 += float32(q[2] * r2)
-		l.s3 += float32(q[3] * r3)
-		n.s0 += float32(r0 * r0)
-		n.s1 += float32(r1 * r1)
-		n.s2 += float32(r2 * r2)
-		n.s3 += float32(r3 * r3)
-		q, row = q[4:], row[16:]
-	}
-	tail := [3]*float32{&l.s0, &l.s1, &l.s2}
-	tailN := [3]*float32{&n.s0, &n.s1, &n.s2}
-	for i, x := range q {
-		r := f32at(row, i)
-		*tail[i] += float32(x * r)
-		*tailN[i] += float32(r * r)
-	}
-	return cosine(l.sum(), qq, n.sum())
+	return cosine(dotFloat32(q, row, 0), qq, squareFloat32(row))
 }
 
-// The half-width kinds are decoded chunk by chunk and scored as the float32
-// row they decode to, so the bits are those of the float32 kernels.
+// The half-width kinds are widened in pieces and added up as the float32 row
+// they stand for would be, so their scores have its bits.
 
-// chunk is a multiple of the number of lanes, so that an element's lane does
-// not depend on its chunk.
-const chunk = 64
+// piece is a multiple of the number of lanes, so that an element's lane does
+// not depend on its piece.
+const piece = 64
+
+// lanes carries the sums from piece to piece.
+type lanes struct{ s0, s1, s2, s3 float32 }
+
+func (l *lanes) sum() float32 { return (l.s0 + l.s1) + (l.s2 + l.s3) }
 
 func (l *lanes) addL2(q, r []float32) {
+	s0, s1, s2, s3 := l.s0, l.s1, l.s2, l.s3
 	for len(q) >= 4 && len(r) >= 4 {
 		d0, d1, d2, d3 := q[0]-r[0], q[1]-r[1], q[2]-r[2], q[3]-r[3]
-		l.s0 += float32(d0 * d0)
-		l.s1 += float32(d1 * d1)
-		l.s2 += float32(d2 * d2)
-		l.s3 += float32(d3 * d3)
+		s0 += float32(d0 * d0)
+		s1 += float32(d1 * d1)
+		s2 += float32(d2 * d2)
+		s3 += float32(d3 * d3)
 		q, r = q[4:], r[4:]
 	}
-	tail := [3]*float32{&l.s0, &l.s1, &l.s2}
-	for i, x := range q {
-		d := x - r[i]
-		*tail[i] += float32(d * d)
+	if len(q) > 0 {
+		d := q[0] - r[0]
+		s0 += float32(d * d)
 	}
+	if len(q) > 1 {
+		d := q[1] - r[1]
+		s1 += float32(d * d)
+	}
+	if len(q) > 2 {
+		d := q[2] - r[2]
+		s2 += float32(d * d)
+	}
+	*l = lanes{s0, s1, s2, s3}
 }
 
 func (l *lanes) addDot(q, r []float32) {
+	s0, s1, s2, s3 := l.s0, l.s1, l.s2, l.s3
 	for len(q) >= 4 && len(r) >= 4 {
-		l.s0 += float32(q[0] * r[0])
-		l.s1 += float32(q[1] * r[1])
-		l.s2 += float32(q[2] * r[2])
-		l.s3 += float32(q[3] * r[3])
+		s0 += float32(q[0] * r[0])
+		s1 += float32(q[1] * r[1])
+		s2 += float32(q[2] * r[2])
+		s3 += float32(q[3] * r[3])
 		q, r = q[4:], r[4:]
 	}
-	tail := [3]*float32{&l.s0, &l.s1, &l.s2}
-	for i, x := range q {
-		*tail[i] += float32(x * r[i])
+	if len(q) > 0 {
+		s0 += float32(q[0] * r[0])
 	}
+	if len(q) > 1 {
+		s1 += float32(q[1] * r[1])
+	}
+	if len(q) > 2 {
+		s2 += float32(q[2] * r[2])
+	}
+	*l = lanes{s0, s1, s2, s3}
 }
 
 func l2Float16(q []float32, row []byte, _ float32) float32 {
 	var l lanes
-	var buf [chunk]float32
+	var buf [piece]float32
 	for len(q) > 0 {
-		n := min(chunk, len(q))
+		n := min(piece, len(q))
 		decodeFloat16(buf[:n], row)
 		l.addL2(q[:n], buf[:n])
 		q, row = q[n:], row[2*n:]
@@ -154,9 +190,9 @@ func l2Float16(q []float32, row []byte, _ float32) float32 {
 
 func dotFloat16(q []float32, row []byte, _ float32) float32 {
 	var l lanes
-	var buf [chunk]float32
+	var buf [piece]float32
 	for len(q) > 0 {
-		n := min(chunk, len(q))
+		n := min(piece, len(q))
 		decodeFloat16(buf[:n], row)
 		l.addDot(q[:n], buf[:n])
 		q, row = q[n:], row[2*n:]
@@ -166,9 +202,9 @@ func dotFloat16(q []float32, row []byte, _ float32) float32 {
 
 func cosFloat16(q []float32, row []byte, qq float32) float32 {
 	var l, norm lanes
-	var buf [chunk]float32
+	var buf [piece]float32
 	for len(q) > 0 {
-		n := min(chunk, len(q))
+		n := min(piece, len(q))
 		decodeFloat16(buf[:n], row)
 		l.addDot(q[:n], buf[:n])
 		norm.addDot(buf[:n], buf[:n])
@@ -179,9 +215,9 @@ func cosFloat16(q []float32, row []byte, qq float32) float32 {
 
 func l2BFloat16(q []float32, row []byte, _ float32) float32 {
 	var l lanes
-	var buf [chunk]float32
+	var buf [piece]float32
 	for len(q) > 0 {
-		n := min(chunk, len(q))
+		n := min(piece, len(q))
 		decodeBFloat16(buf[:n], row)
 		l.addL2(q[:n], buf[:n])
 		q, row = q[n:], row[2*n:]
@@ -191,9 +227,9 @@ func l2BFloat16(q []float32, row []byte, _ float32) float32 {
 
 func dotBFloat16(q []float32, row []byte, _ float32) float32 {
 	var l lanes
-	var buf [chunk]float32
+	var buf [piece]float32
 	for len(q) > 0 {
-		n := min(chunk, len(q))
+		n := min(piece, len(q))
 		decodeBFloat16(buf[:n], row)
 		l.addDot(q[:n], buf[:n])
 		q, row = q[n:], row[2*n:]
@@ -203,9 +239,9 @@ func dotBFloat16(q []float32, row []byte, _ float32) float32 {
 
 func cosBFloat16(q []float32, row []byte, qq float32) float32 {
 	var l, norm lanes
-	var buf [chunk]float32
+	var buf [piece]float32
 	for len(q) > 0 {
-		n := min(chunk, len(q))
+		n := min(piece, len(q))
 		decodeBFloat16(buf[:n], row)
 		l.addDot(q[:n], buf[:n])
 		norm.addDot(buf[:n], buf[:n])

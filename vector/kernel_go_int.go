@@ -10,34 +10,38 @@ import (
 // 2^31) and are rounded once, to the nearest float32, at the end.
 
 func l2Int8(q []int8, row []byte, _ float32) float32 {
-	var s0, s1 int32
-	row = row[:len(q)]
-	for len(q) >= 2 && len(row) >= 2 {
+	var s0, s1, s2, s3 int32
+	for len(q) >= 4 && len(row) >= 4 {
 		d0 := int32(q[0]) - int32(int8(row[0]))
 		d1 := int32(q[1]) - int32(int8(row[1]))
+		d2 := int32(q[2]) - int32(int8(row[2]))
+		d3 := int32(q[3]) - int32(int8(row[3]))
 		s0 += d0 * d0
 		s1 += d1 * d1
-		q, row = q[2:], row[2:]
+		s2 += d2 * d2
+		s3 += d3 * d3
+		q, row = q[4:], row[4:]
 	}
 	for i, x := range q {
 		d := int32(x) - int32(int8(row[i]))
 		s0 += d * d
 	}
-	return float32(s0 + s1)
+	return float32(s0 + s1 + s2 + s3)
 }
 
 func dotInt8(q []int8, row []byte, _ float32) float32 {
-	var s0, s1 int32
-	row = row[:len(q)]
-	for len(q) >= 2 && len(row) >= 2 {
+	var s0, s1, s2, s3 int32
+	for len(q) >= 4 && len(row) >= 4 {
 		s0 += int32(q[0]) * int32(int8(row[0]))
 		s1 += int32(q[1]) * int32(int8(row[1]))
-		q, row = q[2:], row[2:]
+		s2 += int32(q[2]) * int32(int8(row[2]))
+		s3 += int32(q[3]) * int32(int8(row[3]))
+		q, row = q[4:], row[4:]
 	}
 	for i, x := range q {
 		s0 += int32(x) * int32(int8(row[i]))
 	}
-	return float32(s0 + s1)
+	return float32(s0 + s1 + s2 + s3)
 }
 
 func cosInt8(q []int8, row []byte, qq float32) float32 {

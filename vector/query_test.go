@@ -377,17 +377,29 @@ func TestNewQueryRefuses(t *testing.T) {
 	}
 }
 
-// TestOutOfBounds: assembly checks nothing, so Scan and Gather must.
+// TestOutOfBounds: a mistaken caller must meet a panic, not foreign memory.
 func TestOutOfBounds(t *testing.T) {
-	q, err := vector.NewQuery(vector.L2, vector.Float32, 32, make([]byte, 128))
-	require.NoError(t, err)
-	rows := make([]byte, 10*128, 11*128)
-	out := make([]float32, 16)
-	require.Panics(t, func() { q.Scan(rows[:10*128:10*128], 11, out) })
-	require.Panics(t, func() { q.Scan(rows, 10, out[:9:9]) })
-	require.Panics(t, func() { q.Gather(rows, []uint32{1, 10}, out) }, "a row in the spare capacity")
-	require.Panics(t, func() { q.Gather(rows, []uint32{1, math.MaxUint32}, out) })
-	require.Panics(t, func() { q.Gather(rows, []uint32{1, 2}, out[:1:1]) })
-	q.Scan(nil, 0, nil)
-	q.Gather(nil, nil, nil)
+	for _, class := range vector.Classes() {
+		for _, kind := range denseKinds {
+			dim, n := 32, 10
+			if kind.e == vector.Binary {
+				dim *= 8
+			}
+			stride := kind.e.RowBytes(dim)
+			q, err := vector.NewQueryClass(class, kind.m, kind.e, dim, make([]byte, stride))
+			require.NoError(t, err)
+			rows := make([]byte, n*stride, (n+10)*stride)
+			out := make([]float32, 64)
+			require.Panics(t, func() { q.Scan(rows[:len(rows):len(rows)], n+1, out) })
+			require.Panics(t, func() { q.Scan(rows, n, out[:n-1:n-1]) })
+			require.Panics(t, func() { q.Gather(rows, []uint32{1, uint32(n)}, out) }, "a row in the spare capacity")
+			require.Panics(t, func() { q.Gather(rows, []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, math.MaxUint32}, out) })
+			require.Panics(t, func() { q.Gather(rows[:len(rows)-1], []uint32{uint32(n - 1)}, out) })
+			require.Panics(t, func() { q.Gather(nil, []uint32{0}, out) })
+			require.Panics(t, func() { q.Gather(rows, []uint32{1, 2}, out[:1:1]) })
+			q.Gather(rows, []uint32{uint32(n - 1)}, out)
+			q.Scan(nil, 0, nil)
+			q.Gather(nil, nil, nil)
+		}
+	}
 }
