@@ -280,12 +280,12 @@ func (a *appender) vector(row int, v reflect.Value) error {
 
 // elements converts a vector element by element: []float64, or []any out of a decoded JSON text.
 func (a *appender) elements(row int, v reflect.Value) error {
+	if a.field.Type == schema.TypeBinaryVector || v.Type().Elem().Kind() == reflect.Uint8 { // bytes are no numbers here
+		return a.refuse(row, v, "Go type %s does not convert to %s", v.Type(), a.field.Type)
+	}
 	t := schema.TypeFloat
-	switch a.field.Type {
-	case schema.TypeInt8Vector:
+	if a.field.Type == schema.TypeInt8Vector {
 		t = schema.TypeInt8
-	case schema.TypeBinaryVector:
-		return a.refuse(row, v, "Go type %s does not convert to BinaryVector", v.Type())
 	}
 	for i := range v.Len() {
 		e := v.Index(i)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/selkiedb/selkie/schema"
 )
@@ -127,15 +128,15 @@ func (r Row) scanMap(m *map[string]any) error {
 	return nil
 }
 
-// clone copies the values that share memory.
+// clone copies the values that share memory. Empty ones stay apart from nil, which is null.
 func clone(v any) any {
 	switch v := v.(type) {
 	case []byte:
-		return bytes.Clone(v)
+		return slices.Clone(v)
 	case []float32:
-		return append([]float32(nil), v...)
+		return slices.Clone(v)
 	case []int8:
-		return append([]int8(nil), v...)
+		return slices.Clone(v)
 	}
 	return v
 }
