@@ -146,12 +146,16 @@ func goCodeKernel(score func(q []int8, row []byte) int32) codeKernel {
 
 func dotCodes8(q []int8, row []byte) int32 {
 	var s0, s1, s2, s3 int32
-	for len(q) >= 4 && len(row) >= 4 {
+	for len(q) >= 8 && len(row) >= 8 {
 		s0 += int32(q[0]) * int32(row[0])
 		s1 += int32(q[1]) * int32(row[1])
 		s2 += int32(q[2]) * int32(row[2])
 		s3 += int32(q[3]) * int32(row[3])
-		q, row = q[4:], row[4:]
+		s0 += int32(q[4]) * int32(row[4])
+		s1 += int32(q[5]) * int32(row[5])
+		s2 += int32(q[6]) * int32(row[6])
+		s3 += int32(q[7]) * int32(row[7])
+		q, row = q[8:], row[8:]
 	}
 	return s0 + s1 + s2 + s3
 }

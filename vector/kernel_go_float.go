@@ -12,7 +12,8 @@ import (
 // (d/4+4)·u·Σ|a·b| for the inner product and (d/4+6)·u·Σ(a-b)² for L2.
 //
 // The lanes are plain variables, and what is left over is spelled out, because
-// the compiler keeps neither arrays nor struct fields in registers.
+// the compiler keeps neither arrays nor struct fields in registers. Two steps
+// of four a turn halve what the loop itself costs.
 
 func f32at(row []byte, i int) float32 {
 	return math.Float32frombits(binary.LittleEndian.Uint32(row[4*i:]))
@@ -44,7 +45,26 @@ const (
 
 func l2Float32(q []float32, row []byte, _ float32) float32 {
 	var s0, s1, s2, s3 float32
-	for len(q) >= 4 && len(row) >= 16 {
+	for len(q) >= 8 && len(row) >= 32 {
+		d0 := q[0] - f32at(row, 0)
+		d1 := q[1] - f32at(row, 1)
+		d2 := q[2] - f32at(row, 2)
+		d3 := q[3] - f32at(row, 3)
+		s0 += float32(d0 * d0)
+		s1 += float32(d1 * d1)
+		s2 += float32(d2 * d2)
+		s3 += float32(d3 * d3)
+		d0 = q[4] - f32at(row, 4)
+		d1 = q[5] - f32at(row, 5)
+		d2 = q[6] - f32at(row, 6)
+		d3 = q[7] - f32at(row, 7)
+		s0 += float32(d0 * d0)
+		s1 += float32(d1 * d1)
+		s2 += float32(d2 * d2)
+		s3 += float32(d3 * d3)
+		q, row = q[8:], row[32:]
+	}
+	if len(q) >= 4 && len(row) >= 16 {
 		d0 := q[0] - f32at(row, 0)
 		d1 := q[1] - f32at(row, 1)
 		d2 := q[2] - f32at(row, 2)
@@ -72,7 +92,18 @@ func l2Float32(q []float32, row []byte, _ float32) float32 {
 
 func dotFloat32(q []float32, row []byte, _ float32) float32 {
 	var s0, s1, s2, s3 float32
-	for len(q) >= 4 && len(row) >= 16 {
+	for len(q) >= 8 && len(row) >= 32 {
+		s0 += float32(q[0] * f32at(row, 0))
+		s1 += float32(q[1] * f32at(row, 1))
+		s2 += float32(q[2] * f32at(row, 2))
+		s3 += float32(q[3] * f32at(row, 3))
+		s0 += float32(q[4] * f32at(row, 4))
+		s1 += float32(q[5] * f32at(row, 5))
+		s2 += float32(q[6] * f32at(row, 6))
+		s3 += float32(q[7] * f32at(row, 7))
+		q, row = q[8:], row[32:]
+	}
+	if len(q) >= 4 && len(row) >= 16 {
 		s0 += float32(q[0] * f32at(row, 0))
 		s1 += float32(q[1] * f32at(row, 1))
 		s2 += float32(q[2] * f32at(row, 2))
@@ -94,7 +125,20 @@ func dotFloat32(q []float32, row []byte, _ float32) float32 {
 // squareFloat32 is dotFloat32 of the row with itself.
 func squareFloat32(row []byte) float32 {
 	var s0, s1, s2, s3 float32
-	for len(row) >= 16 {
+	for len(row) >= 32 {
+		r0, r1, r2, r3 := f32at(row, 0), f32at(row, 1), f32at(row, 2), f32at(row, 3)
+		s0 += float32(r0 * r0)
+		s1 += float32(r1 * r1)
+		s2 += float32(r2 * r2)
+		s3 += float32(r3 * r3)
+		r0, r1, r2, r3 = f32at(row, 4), f32at(row, 5), f32at(row, 6), f32at(row, 7)
+		s0 += float32(r0 * r0)
+		s1 += float32(r1 * r1)
+		s2 += float32(r2 * r2)
+		s3 += float32(r3 * r3)
+		row = row[32:]
+	}
+	if len(row) >= 16 {
 		r0, r1, r2, r3 := f32at(row, 0), f32at(row, 1), f32at(row, 2), f32at(row, 3)
 		s0 += float32(r0 * r0)
 		s1 += float32(r1 * r1)
@@ -132,7 +176,20 @@ func (l *lanes) sum() float32 { return (l.s0 + l.s1) + (l.s2 + l.s3) }
 
 func (l *lanes) addL2(q, r []float32) {
 	s0, s1, s2, s3 := l.s0, l.s1, l.s2, l.s3
-	for len(q) >= 4 && len(r) >= 4 {
+	for len(q) >= 8 && len(r) >= 8 {
+		d0, d1, d2, d3 := q[0]-r[0], q[1]-r[1], q[2]-r[2], q[3]-r[3]
+		s0 += float32(d0 * d0)
+		s1 += float32(d1 * d1)
+		s2 += float32(d2 * d2)
+		s3 += float32(d3 * d3)
+		d0, d1, d2, d3 = q[4]-r[4], q[5]-r[5], q[6]-r[6], q[7]-r[7]
+		s0 += float32(d0 * d0)
+		s1 += float32(d1 * d1)
+		s2 += float32(d2 * d2)
+		s3 += float32(d3 * d3)
+		q, r = q[8:], r[8:]
+	}
+	if len(q) >= 4 && len(r) >= 4 {
 		d0, d1, d2, d3 := q[0]-r[0], q[1]-r[1], q[2]-r[2], q[3]-r[3]
 		s0 += float32(d0 * d0)
 		s1 += float32(d1 * d1)
@@ -157,7 +214,18 @@ func (l *lanes) addL2(q, r []float32) {
 
 func (l *lanes) addDot(q, r []float32) {
 	s0, s1, s2, s3 := l.s0, l.s1, l.s2, l.s3
-	for len(q) >= 4 && len(r) >= 4 {
+	for len(q) >= 8 && len(r) >= 8 {
+		s0 += float32(q[0] * r[0])
+		s1 += float32(q[1] * r[1])
+		s2 += float32(q[2] * r[2])
+		s3 += float32(q[3] * r[3])
+		s0 += float32(q[4] * r[4])
+		s1 += float32(q[5] * r[5])
+		s2 += float32(q[6] * r[6])
+		s3 += float32(q[7] * r[7])
+		q, r = q[8:], r[8:]
+	}
+	if len(q) >= 4 && len(r) >= 4 {
 		s0 += float32(q[0] * r[0])
 		s1 += float32(q[1] * r[1])
 		s2 += float32(q[2] * r[2])

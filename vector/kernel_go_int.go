@@ -11,7 +11,7 @@ import (
 
 func l2Int8(q []int8, row []byte, _ float32) float32 {
 	var s0, s1, s2, s3 int32
-	for len(q) >= 4 && len(row) >= 4 {
+	for len(q) >= 8 && len(row) >= 8 {
 		d0 := int32(q[0]) - int32(int8(row[0]))
 		d1 := int32(q[1]) - int32(int8(row[1]))
 		d2 := int32(q[2]) - int32(int8(row[2]))
@@ -20,7 +20,15 @@ func l2Int8(q []int8, row []byte, _ float32) float32 {
 		s1 += d1 * d1
 		s2 += d2 * d2
 		s3 += d3 * d3
-		q, row = q[4:], row[4:]
+		d0 = int32(q[4]) - int32(int8(row[4]))
+		d1 = int32(q[5]) - int32(int8(row[5]))
+		d2 = int32(q[6]) - int32(int8(row[6]))
+		d3 = int32(q[7]) - int32(int8(row[7]))
+		s0 += d0 * d0
+		s1 += d1 * d1
+		s2 += d2 * d2
+		s3 += d3 * d3
+		q, row = q[8:], row[8:]
 	}
 	for i, x := range q {
 		d := int32(x) - int32(int8(row[i]))
@@ -31,12 +39,16 @@ func l2Int8(q []int8, row []byte, _ float32) float32 {
 
 func dotInt8(q []int8, row []byte, _ float32) float32 {
 	var s0, s1, s2, s3 int32
-	for len(q) >= 4 && len(row) >= 4 {
+	for len(q) >= 8 && len(row) >= 8 {
 		s0 += int32(q[0]) * int32(int8(row[0]))
 		s1 += int32(q[1]) * int32(int8(row[1]))
 		s2 += int32(q[2]) * int32(int8(row[2]))
 		s3 += int32(q[3]) * int32(int8(row[3]))
-		q, row = q[4:], row[4:]
+		s0 += int32(q[4]) * int32(int8(row[4]))
+		s1 += int32(q[5]) * int32(int8(row[5]))
+		s2 += int32(q[6]) * int32(int8(row[6]))
+		s3 += int32(q[7]) * int32(int8(row[7]))
+		q, row = q[8:], row[8:]
 	}
 	for i, x := range q {
 		s0 += int32(x) * int32(int8(row[i]))
