@@ -23,9 +23,6 @@ type Record struct {
 	off  int64
 }
 
-// Len returns the payload's length in bytes.
-func (r *Record) Len() int { return len(r.payload) }
-
 // waiter is a Prepare call that waits for room. done is written once, by whoever takes it off the list.
 type waiter struct {
 	r    *Record

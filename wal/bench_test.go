@@ -2,13 +2,12 @@ package wal_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/selkiedb/selkie/wal"
 )
 
@@ -58,8 +57,10 @@ func (k *tickets) wait(lsn uint64) {
 
 func benchmarkAppend(b *testing.B, size, workers int, policy wal.SyncPolicy) {
 	k := &tickets{waiting: map[uint64]chan struct{}{}}
-	l, err := wal.Open(wal.Options{Dir: b.TempDir(), Policy: policy, Durable: k.done,
-		Failed: func(err error) { panic(err) }}, 0, nil)
+	l, err := wal.Open(wal.Options{
+		Dir: b.TempDir(), Policy: policy, Durable: k.done,
+		Failed: func(err error) { panic(err) },
+	}, 0, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func benchmarkAppend(b *testing.B, size, workers int, policy wal.SyncPolicy) {
 func BenchmarkRawLoop(b *testing.B) {
 	for _, size := range []int{64, 400_000} {
 		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
-			f, err := os.Create(filepath.Join(b.TempDir(), "raw"))
+			f, err := vfs.Default.Create(filepath.Join(b.TempDir(), "raw"), vfs.WriteCategoryUnspecified)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -111,7 +112,7 @@ func BenchmarkRawLoop(b *testing.B) {
 				if _, err := f.Write(p); err != nil {
 					b.Fatal(err)
 				}
-				if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+				if err := f.SyncData(); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -120,3 +121,50 @@ func BenchmarkRawLoop(b *testing.B) {
 	}
 }
 
+// BenchmarkOpen opens and closes a log with one record on the real disk.
+func BenchmarkOpen(b *testing.B) {
+	opts := wal.Options{Dir: b.TempDir()}
+	for range b.N {
+		l, err := wal.Open(opts, 0, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if opts.FirstSeq == 0 {
+			if _, err := appendOne(l, []byte("record")); err != nil {
+				b.Fatal(err)
+			}
+		}
+		opts.FirstSeq = 1
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkReplay reads a log of 64 MiB from the page cache.
+func BenchmarkReplay(b *testing.B) {
+	for _, size := range []int{64, 400_000} {
+		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
+			opts := wal.Options{Dir: b.TempDir(), Policy: wal.SyncNone}
+			l, err := wal.Open(opts, 0, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for p := payload(1, size); l.Size() < 64<<20; {
+				if _, err := appendOne(l, p); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := l.Close(); err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(l.Size())
+			opts.FirstSeq, opts.ReadOnly = 1, true
+			for b.Loop() {
+				if _, err := wal.Open(opts, 0, func(uint64, []byte) error { return nil }); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

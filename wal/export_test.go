@@ -41,8 +41,10 @@ func FrameAt(b []byte, off int64, salt uint64) bool {
 
 // EncodeFileHeader makes a valid header block.
 func EncodeFileHeader(seq, salt uint64, size int64, firstLSN, prevLSN uint64, prevEnd int64, prevChain uint32) []byte {
-	h := fileHeader{seq: seq, salt: salt, size: size, firstLSN: firstLSN,
-		prev: link{seq: seq - 1, lsn: prevLSN, end: prevEnd, chain: prevChain}}
+	h := fileHeader{
+		seq: seq, salt: salt, size: size, firstLSN: firstLSN,
+		prev: link{seq: seq - 1, lsn: prevLSN, end: prevEnd, chain: prevChain},
+	}
 	return h.encode()
 }
 

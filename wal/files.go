@@ -53,9 +53,7 @@ func (l *Log) Truncate(firstSeq uint64) error {
 		l.mu.Unlock()
 	}
 	if removed {
-		if err := l.syncDir(); err != nil {
-			return err
-		}
+		return l.syncDir()
 	}
 	return nil
 }

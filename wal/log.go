@@ -260,6 +260,8 @@ func (l *Log) Close() error {
 				l.dropPrepared(f)
 			}
 		}
+		l.truncMu.Lock() // a Truncate under way syncs the directory
+		defer l.truncMu.Unlock()
 		if err := l.dir.Close(); err != nil && l.closeErr == nil {
 			l.closeErr = fmt.Errorf("wal: close %s: %w", l.opts.Dir, err)
 		}

@@ -83,7 +83,8 @@ type Options struct {
 	// of Policy. It must not block for long, and must not call Close or Sync.
 	Durable func(lsn uint64)
 	// Failed is called once, when the log is poisoned: records appended and not yet reported by Durable will
-	// never be acknowledged (a later Open may still find them). Durable is not called afterwards.
+	// never be acknowledged (a later Open may still find them). Durable is not called afterwards. The same rules as
+	// for Durable hold.
 	Failed func(err error)
 	// Logger gets a few lines about recovery and failures. nil: discard.
 	Logger *slog.Logger
