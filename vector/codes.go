@@ -132,11 +132,12 @@ func goCodeKernel(score func(q []int8, row []byte) int32) codeKernel {
 			return 0
 		},
 		gather: func(q []int8, rows []byte, stride int, idx []uint32, out []int32) uint32 {
+			n := uint32(len(rows) / stride)
 			for i, r := range idx {
-				at := int(r) * stride
-				if at > len(rows)-stride {
+				if r >= n {
 					return outside
 				}
+				at := int(r) * stride
 				out[i] = score(q, rows[at:at+stride])
 			}
 			return 0

@@ -2,6 +2,7 @@ package vector
 
 //go:generate go run -C internal/gen . -class avx512 -out ../../kernel_avx512_amd64.s -stubs ../../kernel_avx512_amd64.go -pkg vector
 //go:generate go run -C internal/gen . -class avx2 -out ../../kernel_avx2_amd64.s -stubs ../../kernel_avx2_amd64.go -pkg vector
+//go:generate go run -C internal/gen . -class neon -asm ../../kernel_neon_arm64.s -decl ../../kernel_neon_arm64.go
 
 // A kernel scores a list of rows against one prepared query; never a single
 // pair, because a call into assembly costs as much as a short row.
@@ -114,11 +115,12 @@ func goKernel[Q any](score func(q []Q, row []byte, qq float32) float32) kernel[Q
 		},
 		gather: func(q []Q, rows []byte, stride int, idx []uint32, qq float32, out []float32) uint32 {
 			result := uint32(0)
+			n := uint32(len(rows) / stride)
 			for i, r := range idx {
-				at := int(r) * stride
-				if at > len(rows)-stride {
+				if r >= n {
 					return outside
 				}
+				at := int(r) * stride
 				out[i] = score(q, rows[at:at+stride], qq)
 				result |= nonFinite(out[i])
 			}

@@ -2,6 +2,7 @@ package vector_test
 
 import (
 	"fmt"
+	"hash/crc32"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -113,6 +114,51 @@ func TestFusedOrder(t *testing.T) {
 			want := fusedDot(vector.AppendDecoded(nil, vector.Float32, raw), vector.AppendDecoded(nil, vector.Float32, row))
 			require.Equal(t, math.Float32bits(want), math.Float32bits(out[0]), "%s dim %d", class, dim)
 		}
+	}
+}
+
+// TestSameBitsEverywhere holds the scores of one set of rows to a checksum
+// taken once: machines of different kinds must not rank rows differently.
+// Plain Go has sums of its own, the same on every platform.
+func TestSameBitsEverywhere(t *testing.T) {
+	for _, class := range vector.Classes() {
+		sum := crc32.NewIEEE()
+		state := uint32(1)
+		next := func() float32 { // exact arithmetic only
+			state = state*1664525 + 1013904223
+			return float32(int32(state)>>8) * 0x1p-23
+		}
+		for _, kind := range denseKinds[:9] {
+			for _, dim := range []int{3, 16, 17, 31, 100, 768, 1000} {
+				const n = 13
+				var rows []byte
+				for range n + 1 {
+					v := make([]float32, dim)
+					for i := range v {
+						v[i] = next()
+					}
+					switch kind.e {
+					case vector.Float32:
+						rows = vector.AppendFloat32(rows, v)
+					case vector.Float16:
+						rows = vector.AppendFloat16(rows, v)
+					case vector.BFloat16:
+						rows = vector.AppendBFloat16(rows, v)
+					}
+				}
+				stride := kind.e.RowBytes(dim)
+				q, err := vector.NewQueryClass(class, kind.m, kind.e, dim, rows[:stride])
+				require.NoError(t, err)
+				out := make([]float32, n)
+				q.Scan(rows[stride:], n, out)
+				sum.Write(vector.AppendFloat32(nil, out))
+			}
+		}
+		want := uint32(0x98904457)
+		if class == "go" {
+			want = 0xf6aebb80
+		}
+		require.Equal(t, fmt.Sprintf("%08x", want), fmt.Sprintf("%08x", sum.Sum32()), class)
 	}
 }
 

@@ -7,6 +7,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/mmcloughlin/avo/build"
@@ -15,8 +16,11 @@ import (
 func main() {
 	class := flag.String("class", "", "avx512, avx2 or neon")
 	if *class = peekClass(); *class == "neon" {
+		asm := flag.String("asm", "", "where to write the assembly of neon")
+		decl := flag.String("decl", "", "where to write its declarations")
 		flag.Parse()
-		neon(os.Stdout)
+		write(*asm, neon)
+		write(*decl, neonStubs)
 		return
 	}
 	build.ConstraintExpr("amd64,!purego")
@@ -30,6 +34,19 @@ func main() {
 		os.Exit(2)
 	}
 	build.Generate() // parses avo's own flags, -out and -stubs
+}
+
+// write lets print fill the file called name.
+func write(name string, print func(io.Writer)) {
+	f, err := os.Create(name)
+	if err == nil {
+		print(f)
+		err = f.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
+	}
 }
 
 // peekClass reads -class ahead of flag.Parse, which avo calls itself.
