@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -15,7 +16,12 @@ type Budget struct {
 
 	// Waiting is called before a writer waits, so that someone flushes. It may be nil.
 	Waiting func()
+	// Closing ends every wait when it is closed. It may be nil.
+	Closing <-chan struct{}
 }
+
+// ErrClosing is returned to a writer whose wait for memory ended because the engine closes.
+var ErrClosing = errors.New("engine is closing")
 
 // NewBudget makes a budget of limit bytes; 0 means none.
 func NewBudget(limit int64) *Budget {
@@ -44,6 +50,8 @@ func (b *Budget) wait(ctx context.Context) error {
 		}
 		select {
 		case <-change:
+		case <-b.Closing:
+			return ErrClosing
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for memory (%d bytes in growing segments, %d allowed): %w", used, b.limit, ctx.Err())
 		}

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"time"
 
 	"github.com/selkiedb/selkie/segment"
@@ -38,11 +39,42 @@ func (p *Partition) sealFull(f fullShard) {
 	}
 }
 
-// Seal seals every growing segment of the partition and has them written in the background.
+// Seal seals every growing segment of the partition and has them, and the tombstones of the others, written in the background.
 func (p *Partition) Seal(reason SealReason) {
-	if p.sealAll(reason) {
+	if p.sealAll(reason) || p.hasUnsaved() {
 		p.requestFlush()
 	}
+}
+
+// GrowingBytes is the memory that sealing the partition's growing segments would, after their flush, give back.
+func (p *Partition) GrowingBytes() int64 {
+	var n int64
+	for _, g := range p.version.Load().growing {
+		if g != nil {
+			n += g.Charged()
+		}
+	}
+	return n
+}
+
+// FlushFull writes out the growing segments that reached a limit. Recovery calls it while no one else uses the partition.
+func (p *Partition) FlushFull(ctx context.Context) error {
+	any := false
+	p.lockAll()
+	for shard, g := range p.version.Load().growing {
+		if g == nil {
+			continue
+		}
+		if reason, full := p.isFull(g); full {
+			any = p.sealShard(shard, reason) != nil || any
+		}
+	}
+	p.unlockAll()
+	if !any {
+		return nil
+	}
+	_, err := p.flushOnce(ctx)
+	return err
 }
 
 // sealAll seals the growing segments of all shards at one point of the commit order.

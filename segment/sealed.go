@@ -2,6 +2,7 @@ package segment
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -54,8 +55,10 @@ func Open(fs vfs.FS, dir string, man Manifest, s *schema.Schema, c *Cache, dead 
 			return nil, err
 		}
 		if info.Size() != f.Size {
-			return nil, &CorruptionError{Path: path, Offset: min(info.Size(), f.Size), Kind: "size",
-				Err: fmt.Errorf("%d bytes, %d were written", info.Size(), f.Size)}
+			return nil, &CorruptionError{
+				Path: path, Offset: min(info.Size(), f.Size), Kind: "size",
+				Err: fmt.Errorf("%d bytes, %d were written", info.Size(), f.Size),
+			}
 		}
 	}
 	rowsPath := fs.PathJoin(dir, rowsFile)
@@ -97,8 +100,10 @@ func (s *Sealed) readMeta(path string) error {
 		return err
 	}
 	if s.meta.ID != s.man.ID || s.meta.Token != s.man.Token || s.meta.Rows != s.man.Rows {
-		return &CorruptionError{Path: path, Offset: -1, Kind: "identity",
-			Err: fmt.Errorf("segment %s with %d rows, %s with %d expected", s.meta.ID, s.meta.Rows, s.man.ID, s.man.Rows)}
+		return &CorruptionError{
+			Path: path, Offset: -1, Kind: "identity",
+			Err: fmt.Errorf("segment %s with %d rows, %s with %d expected", s.meta.ID, s.meta.Rows, s.man.ID, s.man.Rows),
+		}
 	}
 	for i := range s.meta.columns {
 		c := &s.meta.columns[i]
@@ -107,6 +112,11 @@ func (s *Sealed) readMeta(path string) error {
 	s.key = s.cols[uint32(s.keyF.ID)]
 	if s.key == nil || len(s.key.bounds) != len(s.key.starts) {
 		return &CorruptionError{Path: path, Offset: -1, Kind: "format", Err: fmt.Errorf("no bounds of the primary key %q", s.keyF.Name)}
+	}
+	for _, b := range s.key.bounds {
+		if w := s.keyF.Width(); w > 0 && (len(b.Min) != w || len(b.Max) != w) {
+			return &CorruptionError{Path: path, Offset: -1, Kind: "format", Err: fmt.Errorf("bounds of the primary key %q", s.keyF.Name)}
+		}
 	}
 	return s.checkIdentity(s.rows)
 }
@@ -139,8 +149,10 @@ func (s *Sealed) readFilter() error {
 		return err
 	}
 	if n != s.meta.filterChunks || uint64(len(raw)) != s.meta.filterBytes {
-		return &CorruptionError{Path: s.rows.path, Offset: -1, Kind: "format",
-			Err: fmt.Errorf("key filter of %d bytes in %d pieces, %d in %d were written", len(raw), n, s.meta.filterBytes, s.meta.filterChunks)}
+		return &CorruptionError{
+			Path: s.rows.path, Offset: -1, Kind: "format",
+			Err: fmt.Errorf("key filter of %d bytes in %d pieces, %d in %d were written", len(raw), n, s.meta.filterBytes, s.meta.filterChunks),
+		}
 	}
 	s.filter, err = decodeKeyFilter(raw)
 	if err != nil {
@@ -166,6 +178,15 @@ func (s *Sealed) Tombstones() *Tombstones { return s.tombs }
 
 // MemoryBytes is the memory held for the segment besides the shared cache.
 func (s *Sealed) MemoryBytes() int64 { return s.filter.bytes() }
+
+// GreatestKey is the segment's largest primary key.
+func (s *Sealed) GreatestKey() column.Key {
+	top := s.key.bounds[len(s.key.bounds)-1].Max
+	if s.keyF.Width() == 0 {
+		return column.Key{Str: string(top), IsStr: true}
+	}
+	return column.Key{Int: int64(binary.BigEndian.Uint64(top) ^ 1<<63)}
+}
 
 // Ref adds a reference. REQUIRES: the caller holds one.
 func (s *Sealed) Ref() { s.refs.Add(1) }
@@ -262,8 +283,10 @@ func (s *Sealed) verifyColumn(ctx context.Context, c *columnMeta) error {
 			return false, nil
 		}
 		if crc32.Checksum(v, castagnoli) != c.sums[next] {
-			return false, &CorruptionError{Path: t.path, Offset: t.lastAt.Load(), Kind: "checksum",
-				Err: fmt.Errorf("chunk %d of field %d is not the one that was written", next, c.field)}
+			return false, &CorruptionError{
+				Path: t.path, Offset: t.lastAt.Load(), Kind: "checksum",
+				Err: fmt.Errorf("chunk %d of field %d is not the one that was written", next, c.field),
+			}
 		}
 		next++
 		return true, nil

@@ -28,6 +28,7 @@ const (
 type Cache struct {
 	cache *pebble.Cache
 	next  atomic.Uint64 // number of the table opened last: block keys
+	users atomic.Int64  // the owner, until Close, and each open table
 	once  sync.Once
 	tie   func(o *sstable.ReaderOptions) (evict func())
 	end   func()
@@ -41,21 +42,30 @@ func NewCache(bytes int64) *Cache {
 		o.CacheOpts.CacheHandle = h
 		setNumber(&o.CacheOpts.FileNum, c.next.Add(1))
 		num := o.CacheOpts.FileNum
-		return func() { h.EvictFile(num) }
+		c.users.Add(1)
+		return func() {
+			h.EvictFile(num)
+			c.leave()
+		}
 	}
-	c.end = h.Close
+	c.end = func() {
+		h.Close()
+		c.cache.Unref()
+	}
+	c.users.Store(1)
 	return c
 }
 
 // setNumber assigns to a number whose type Pebble does not export.
 func setNumber[T ~uint64](dst *T, n uint64) { *dst = T(n) }
 
-// Close gives the cache's memory back. REQUIRES: every table that used it is closed.
-func (c *Cache) Close() {
-	c.once.Do(func() {
+// Close gives the cache's memory back as soon as the last table that uses it is closed. It may be called again.
+func (c *Cache) Close() { c.once.Do(c.leave) }
+
+func (c *Cache) leave() {
+	if c.users.Add(-1) == 0 {
 		c.end()
-		c.cache.Unref()
-	})
+	}
 }
 
 // Bytes is the memory in use.
@@ -157,6 +167,7 @@ func openTable(fs vfs.FS, path string, c *Cache) (t *table, err error) {
 		if err != nil {
 			err = t.damaged(err)
 			_ = readable.Close()
+			t.evict()
 			t = nil
 		}
 	}()

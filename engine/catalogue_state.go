@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/selkiedb/selkie/partition"
+	"github.com/selkiedb/selkie/schema"
+	"github.com/selkiedb/selkie/segment"
+)
+
+// edit is one change of the catalogue: all of it becomes durable, or nothing.
+type edit struct {
+	whole           bool
+	putCollections  []collectionRecord
+	dropCollections []uint64
+	putPartitions   []partitionRecord
+	dropPartitions  []uint64
+	addSegments     []segmentRecord
+	dropSegments    []segment.ID
+	tombstones      []partition.TombstoneEdit
+	cuts            []cutRecord
+	nextID          uint64
+	nextSegment     segment.ID
+	walFirst        uint64
+	logLSN          uint64
+}
+
+type collectionRecord struct {
+	id      uint64
+	name    string
+	schema  *schema.Schema
+	created int64 // unix nanoseconds
+}
+
+type partitionRecord struct {
+	id         uint64
+	collection uint64
+	name       string
+	hidden     bool
+	created    int64
+}
+
+type segmentRecord struct {
+	partition uint64
+	manifest  segment.Manifest
+}
+
+type cutRecord struct {
+	partition uint64
+	cut       partition.Cut
+}
+
+// state is what exists, as of the last edit.
+type state struct {
+	collections map[uint64]collectionRecord
+	partitions  map[uint64]partitionRecord
+	segments    map[segment.ID]segmentRecord
+	dead        map[segment.ID]*segment.Dead
+	cuts        map[uint64]map[int]uint64 // partition → shard → LSN
+	nextID      uint64
+	nextSegment segment.ID
+	walFirst    uint64
+	logLSN      uint64 // the log held every LSN up to this one on disk
+}
+
+func newState() *state {
+	return &state{
+		collections: map[uint64]collectionRecord{}, partitions: map[uint64]partitionRecord{}, segments: map[segment.ID]segmentRecord{},
+		dead: map[segment.ID]*segment.Dead{}, cuts: map[uint64]map[int]uint64{}, nextID: 1, nextSegment: 1,
+	}
+}
+
+// apply changes the state. It refuses an edit that speaks of what does not exist: the file is then not what was written.
+func (s *state) apply(e *edit) error {
+	if e.whole {
+		*s = *newState()
+	}
+	s.logLSN = max(s.logLSN, e.logLSN)
+	for _, c := range e.putCollections {
+		s.collections[c.id] = c
+	}
+	for _, p := range e.putPartitions {
+		if _, ok := s.collections[p.collection]; !ok {
+			return fmt.Errorf("partition %d of the unknown collection %d", p.id, p.collection)
+		}
+		s.partitions[p.id] = p
+	}
+	for _, r := range e.addSegments {
+		if _, ok := s.partitions[r.partition]; !ok {
+			return fmt.Errorf("segment %s of the unknown partition %d", r.manifest.ID, r.partition)
+		}
+		if _, ok := s.segments[r.manifest.ID]; ok {
+			return fmt.Errorf("segment %s is added twice", r.manifest.ID)
+		}
+		s.segments[r.manifest.ID] = r
+	}
+	for _, t := range e.tombstones {
+		r, ok := s.segments[t.Segment]
+		if !ok {
+			return fmt.Errorf("tombstones of the unknown segment %s", t.Segment)
+		}
+		if n := len(t.Rows); n > 0 && t.Rows[n-1] >= r.manifest.Rows {
+			return fmt.Errorf("tombstone of row %d of segment %s, which has %d", t.Rows[n-1], t.Segment, r.manifest.Rows)
+		}
+		s.dead[t.Segment] = s.dead[t.Segment].With(t.Rows)
+	}
+	for _, c := range e.cuts {
+		if _, ok := s.partitions[c.partition]; !ok {
+			return fmt.Errorf("cut of the unknown partition %d", c.partition)
+		}
+		if s.cuts[c.partition] == nil {
+			s.cuts[c.partition] = map[int]uint64{}
+		}
+		s.cuts[c.partition][c.cut.Shard] = max(s.cuts[c.partition][c.cut.Shard], c.cut.LSN)
+	}
+	for _, id := range e.dropSegments {
+		delete(s.segments, id)
+		delete(s.dead, id)
+	}
+	for _, id := range e.dropPartitions {
+		s.dropPartition(id)
+	}
+	for _, id := range e.dropCollections {
+		delete(s.collections, id)
+		for _, p := range s.partitions {
+			if p.collection == id {
+				s.dropPartition(p.id)
+			}
+		}
+	}
+	s.nextID = max(s.nextID, e.nextID)
+	s.nextSegment = max(s.nextSegment, e.nextSegment)
+	s.walFirst = max(s.walFirst, e.walFirst)
+	return nil
+}
+
+func (s *state) dropPartition(id uint64) {
+	delete(s.partitions, id)
+	delete(s.cuts, id)
+	for _, r := range s.segments {
+		if r.partition == id {
+			delete(s.segments, r.manifest.ID)
+			delete(s.dead, r.manifest.ID)
+		}
+	}
+}
+
+// snapshot is the edit that makes the state from nothing.
+func (s *state) snapshot() *edit {
+	e := &edit{whole: true, nextID: s.nextID, nextSegment: s.nextSegment, walFirst: s.walFirst, logLSN: s.logLSN}
+	for _, id := range slices.Sorted(maps.Keys(s.collections)) {
+		e.putCollections = append(e.putCollections, s.collections[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.partitions)) {
+		e.putPartitions = append(e.putPartitions, s.partitions[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.segments)) {
+		e.addSegments = append(e.addSegments, s.segments[id])
+		if d := s.dead[id]; d.Count() > 0 {
+			t := partition.TombstoneEdit{Segment: id}
+			d.Each(func(row uint32) { t.Rows = append(t.Rows, row) })
+			e.tombstones = append(e.tombstones, t)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.cuts)) {
+		for _, shard := range slices.Sorted(maps.Keys(s.cuts[id])) {
+			e.cuts = append(e.cuts, cutRecord{id, partition.Cut{Shard: shard, LSN: s.cuts[id][shard]}})
+		}
+	}
+	return e
+}
+
+// lastLSN is the largest LSN that the catalogue knows was given.
+func (s *state) lastLSN() uint64 {
+	last := s.logLSN
+	for _, r := range s.segments {
+		last = max(last, r.manifest.MaxLSN)
+	}
+	for _, shards := range s.cuts {
+		for _, lsn := range shards {
+			last = max(last, lsn)
+		}
+	}
+	return last
+}

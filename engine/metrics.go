@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/selkiedb/selkie/partition"
+)
+
+// counters count since Open.
+type counters struct {
+	inserted, deleted, searches         atomic.Int64
+	seals, flushes, flushErrors, stalls atomic.Int64
+	flushedRows, flushedBytes, replayed atomic.Int64
+}
+
+func (c *counters) flushed(r partition.Receipt, err error) {
+	if err != nil {
+		c.flushErrors.Add(1)
+		return
+	}
+	c.flushes.Add(1)
+	c.flushedRows.Add(r.Rows)
+	c.flushedBytes.Add(r.Bytes)
+}
+
+// Metrics are counts since Open and sizes of the moment.
+type Metrics struct {
+	Collections, Partitions int
+	Segments                Stats
+
+	InsertedRows, DeletedRows, Searches int64
+	Seals, Flushes, FlushErrors, Stalls int64
+	FlushedRows, FlushedBytes           int64
+	ReplayedRecords                     int64
+
+	GrowingBytes, GrowingLimit int64 // memory of growing and sealing segments
+	CacheBytes                 int64
+	LogBytes                   int64
+	LogSyncs, LogWrittenBytes  int64
+	VisibleLSN                 uint64
+}
+
+// Metrics returns the engine's figures.
+func (e *Engine) Metrics() Metrics {
+	m := Metrics{
+		InsertedRows: e.counters.inserted.Load(), DeletedRows: e.counters.deleted.Load(), Searches: e.counters.searches.Load(),
+		Seals: e.counters.seals.Load(), Flushes: e.counters.flushes.Load(), FlushErrors: e.counters.flushErrors.Load(),
+		Stalls: e.counters.stalls.Load(), FlushedRows: e.counters.flushedRows.Load(), FlushedBytes: e.counters.flushedBytes.Load(),
+		ReplayedRecords: e.counters.replayed.Load(), VisibleLSN: e.LSN(), CacheBytes: e.env.Cache.Bytes(),
+	}
+	m.GrowingBytes, m.GrowingLimit = e.env.Budget.Used()
+	e.mu.RLock()
+	m.Collections = len(e.collections)
+	e.mu.RUnlock()
+	for _, p := range e.partitions() {
+		m.Partitions++
+		m.Segments = m.Segments.Add(p.Stats())
+	}
+	if e.log != nil {
+		s := e.log.Stats()
+		m.LogBytes, m.LogSyncs, m.LogWrittenBytes = e.log.Size(), int64(s.Syncs), int64(s.BytesWritten)
+	}
+	return m
+}
+
+// String gives the figures as lines of name and value.
+func (m Metrics) String() string {
+	var b strings.Builder
+	line := func(name string, v any) { fmt.Fprintf(&b, "%-20s %v\n", name, v) }
+	line("collections", m.Collections)
+	line("partitions", m.Partitions)
+	line("rows growing", m.Segments.Growing)
+	line("rows sealing", m.Segments.Sealing)
+	line("rows sealed", m.Segments.Sealed)
+	line("rows deleted", m.Segments.Deleted)
+	line("sealed segments", m.Segments.Segments)
+	line("disk bytes", m.Segments.DiskBytes)
+	line("inserted rows", m.InsertedRows)
+	line("deleted rows", m.DeletedRows)
+	line("searches", m.Searches)
+	line("seals", m.Seals)
+	line("flushes", m.Flushes)
+	line("flush errors", m.FlushErrors)
+	line("writer stalls", m.Stalls)
+	line("growing bytes", fmt.Sprintf("%d of %d", m.GrowingBytes, m.GrowingLimit))
+	line("cache bytes", m.CacheBytes)
+	line("log bytes", m.LogBytes)
+	line("log syncs", m.LogSyncs)
+	line("visible LSN", m.VisibleLSN)
+	return b.String()
+}

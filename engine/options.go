@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/selkiedb/selkie/wal"
+)
+
+// Options configure Open. The zero value, and nil, mean the defaults.
+type Options struct {
+	// ReadOnly opens the store without a lock and without changing a byte. The log is replayed in memory.
+	ReadOnly bool
+	// MustExist refuses to make a new store. ReadOnly implies it.
+	MustExist bool
+
+	// Sync says what an acknowledged write survives. Default: wal.SyncAlways, a power cut. With wal.SyncInterval a power cut may
+	// lose the writes of the last SyncInterval, with wal.SyncNone those since the last flush, rotation of the log or close;
+	// both survive a killed process.
+	Sync wal.SyncPolicy
+	// SyncInterval is the time between syncs under wal.SyncInterval. Default 100 ms.
+	SyncInterval time.Duration
+
+	// SegmentBytes is the size of its values at which a growing segment is sealed. Default 128 MiB; negative: no limit.
+	SegmentBytes int64
+	// SegmentRows is the number of rows at which a growing segment is sealed. Default 0: no limit.
+	SegmentRows int64
+	// MaxSegmentAge is the age at which a growing segment is sealed. Default 24 h; negative: no limit.
+	MaxSegmentAge time.Duration
+	// MaxSegmentIdle is the time without an insert after which a growing segment of at least MinIdleBytes is sealed.
+	// Default 10 min; negative: no limit.
+	MaxSegmentIdle time.Duration
+	// MinIdleBytes: see MaxSegmentIdle. Default 16 MiB.
+	MinIdleBytes int64
+	// GrowingBytes bounds the memory of growing and sealing segments; writers wait when it is reached. Default 1 GiB; negative:
+	// no limit.
+	GrowingBytes int64
+	// LogBytes is the size of the log beyond which the segments that keep it from being cut are sealed. Default 1 GiB.
+	LogBytes int64
+	// LogFileBytes is the size of a full-grown log file. Default 64 MiB.
+	LogFileBytes int64
+	// CacheBytes is the size of the block cache that all sealed segments share. Default 64 MiB.
+	CacheBytes int64
+	// BatchBytes bounds the size of the values in one call. Default 64 MiB, Milvus's limit of a request.
+	BatchBytes int64
+	// Flushers is how many partitions are flushed side by side. Default 2.
+	Flushers int
+
+	// Logger gets what happens in the background. Default: nothing.
+	Logger *slog.Logger
+	// Events is called for what happens in the background.
+	Events EventListener
+
+	// FS is the file system. Default: the operating system's.
+	FS vfs.FS
+	// Now is the clock for ages, idle times and generated keys. Default: time.Now.
+	Now func() time.Time
+	// Tick is how often ages, idle times and the size of the log are looked at. Default 1 s.
+	Tick time.Duration
+}
+
+func (o *Options) withDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	def := func(v *int64, d int64) {
+		if *v == 0 {
+			*v = d
+		}
+		*v = max(*v, 0)
+	}
+	defTime := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+		*v = max(*v, 0)
+	}
+	def(&out.SegmentBytes, 128<<20)
+	def(&out.SegmentRows, 0)
+	def(&out.MinIdleBytes, 16<<20)
+	def(&out.GrowingBytes, 1<<30)
+	def(&out.LogBytes, 1<<30)
+	def(&out.CacheBytes, 64<<20)
+	def(&out.BatchBytes, 64<<20)
+	defTime(&out.MaxSegmentAge, 24*time.Hour)
+	defTime(&out.MaxSegmentIdle, 10*time.Minute)
+	defTime(&out.Tick, time.Second)
+	if out.Flushers <= 0 {
+		out.Flushers = 2
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	if out.FS == nil {
+		out.FS = vfs.Default
+	}
+	if out.Now == nil {
+		out.Now = time.Now
+	}
+	return out
+}
+
+// EventListener is told of what happens in the background. A nil function is not called. The functions must return soon and must
+// not call the engine's writing or closing methods.
+type EventListener struct {
+	Sealed  func(SealEvent)
+	Flushed func(FlushEvent)
+	Stalled func(StallEvent)
+	Failed  func(FailEvent)
+}
+
+// SealEvent tells that a segment stopped growing.
+type SealEvent struct {
+	Collection, Partition string
+	Segment               uint64
+	Rows                  int64
+	Reason                string // "flush", "bytes", "rows", "age", "idle", "log size", "memory", "full"
+}
+
+// FlushEvent tells that a flush made segments durable, or went wrong; then it will be tried again.
+type FlushEvent struct {
+	Collection, Partition string
+	Receipt               FlushReceipt
+	Err                   error
+}
+
+// StallEvent tells that writers wait for memory.
+type StallEvent struct {
+	UsedBytes, LimitBytes int64
+}
+
+// FailEvent tells that the store refuses writes until it is reopened.
+type FailEvent struct{ Err error }

@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"context"
+	"iter"
+
+	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/partition"
+	"github.com/selkiedb/selkie/query"
+	"github.com/selkiedb/selkie/schema"
+)
+
+// Hit is an entity that a search found.
+type Hit struct {
+	Key   column.Key
+	Score float32    // the metric's own number: L2 squared, IP, COSINE in [-1, 1], HAMMING in bits, JACCARD as a distance
+	Row   column.Row // the output fields
+}
+
+// Search finds the entities nearest to one vector, best first; equal scores in the order of their primary keys. It looks at every
+// live entity, growing or sealed, as of one instant.
+func (p *Partition) Search(ctx context.Context, req *query.Search) ([]Hit, error) {
+	return p.c.searchOne(ctx, req, []*Partition{p}, p.usable())
+}
+
+// SearchMany is Search for several vectors, with a list of hits for each, all as of one instant.
+func (p *Partition) SearchMany(ctx context.Context, req *query.Search) ([][]Hit, error) {
+	return p.c.searchMany(ctx, req, []*Partition{p}, p.usable())
+}
+
+// Search finds the entities nearest to one vector in the whole collection or in the partitions that the request names; see
+// Partition.Search.
+func (c *Collection) Search(ctx context.Context, req *query.Search) ([]Hit, error) {
+	parts, err := c.searched(req)
+	return c.searchOne(ctx, req, parts, err)
+}
+
+// SearchMany is Search for several vectors, with a list of hits for each, all as of one instant.
+func (c *Collection) SearchMany(ctx context.Context, req *query.Search) ([][]Hit, error) {
+	parts, err := c.searched(req)
+	return c.searchMany(ctx, req, parts, err)
+}
+
+func (c *Collection) searched(req *query.Search) ([]*Partition, error) {
+	if err := c.usable(); err != nil {
+		return nil, err
+	}
+	if req == nil {
+		return nil, schema.Invalid("", nil, "no search given")
+	}
+	return c.some(req.PartitionNames())
+}
+
+func (c *Collection) searchOne(ctx context.Context, req *query.Search, parts []*Partition, err error) ([]Hit, error) {
+	if err == nil && req != nil && req.Vectors() != 1 {
+		err = schema.Invalid(req.Field(), req.Vectors(), "Search takes one query vector, SearchMany takes several")
+	}
+	lists, err := c.searchMany(ctx, req, parts, err)
+	if err != nil {
+		return nil, err
+	}
+	return lists[0], nil
+}
+
+func (c *Collection) searchMany(ctx context.Context, req *query.Search, parts []*Partition, err error) ([][]Hit, error) {
+	if err == nil && req == nil {
+		err = schema.Invalid("", nil, "no search given")
+	}
+	if err != nil {
+		return nil, wrap("search", err)
+	}
+	lists, err := c.search(ctx, req, parts)
+	return lists, wrap("search", err)
+}
+
+func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Partition) ([][]Hit, error) {
+	plan, err := req.Check(c.schema)
+	if err != nil {
+		return nil, err
+	}
+	s, err := partition.Acquire(c.e.env.Clock, inner(parts))
+	if err != nil {
+		return nil, err
+	}
+	defer s.Release()
+	found, err := s.Search(ctx, partition.Nearest{
+		Field: plan.Field, Key: c.schema.PrimaryKey(), Metric: plan.Metric, K: plan.Limit + plan.Offset, Queries: plan.Queries,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.e.counters.searches.Add(int64(len(found)))
+	out := make([][]Hit, len(found))
+	for i, hits := range found {
+		hits = hits[min(plan.Offset, len(hits)):]
+		cols, err := s.Fetch(ctx, plan.Output, partition.Refs(hits))
+		if err != nil {
+			return nil, err
+		}
+		rows := column.NewRows(cols...)
+		out[i] = make([]Hit, len(hits))
+		for j, h := range hits {
+			out[i][j] = Hit{Key: h.Key, Score: h.Score, Row: rows.At(j)}
+		}
+	}
+	return out, nil
+}
+
+// Get returns the entities with the given primary keys, in the order of the keys' values; those that are not there are left out. "*"
+// outputs all fields; the primary key always comes.
+func (p *Partition) Get(ctx context.Context, keys column.Keys, output ...string) (*column.Rows, error) {
+	return p.c.get(ctx, keys, output, []*Partition{p}, p.usable())
+}
+
+// Get returns the entities with the given primary keys from all partitions; see Partition.Get.
+func (c *Collection) Get(ctx context.Context, keys column.Keys, output ...string) (*column.Rows, error) {
+	return c.get(ctx, keys, output, c.all(), c.usable())
+}
+
+func (c *Collection) get(ctx context.Context, keys column.Keys, output []string, parts []*Partition, err error) (*column.Rows, error) {
+	if err == nil {
+		err = c.checkKeys(keys)
+	}
+	if err != nil {
+		return nil, wrap("get", err)
+	}
+	rows, err := c.tryGet(ctx, keys, output, parts)
+	return rows, wrap("get", err)
+}
+
+func (c *Collection) tryGet(ctx context.Context, keys column.Keys, output []string, parts []*Partition) (*column.Rows, error) {
+	fields, err := query.OutputFields(c.schema, output)
+	if err != nil {
+		return nil, err
+	}
+	s, err := partition.Acquire(c.e.env.Clock, inner(parts))
+	if err != nil {
+		return nil, err
+	}
+	defer s.Release()
+	refs, err := s.Find(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	cols, err := s.Fetch(ctx, fields, refs)
+	if err != nil {
+		return nil, err
+	}
+	return column.NewRows(cols...), nil
+}
+
+// All iterates over every entity in the order of the primary keys, as of the moment the loop begins. An error ends the loop as
+// its last pair. Breaking out releases the snapshot.
+func (p *Partition) All(ctx context.Context, output ...string) iter.Seq2[column.Row, error] {
+	return func(yield func(column.Row, error) bool) {
+		p.c.iterate(ctx, output, []*Partition{p}, p.usable(), yield)
+	}
+}
+
+// All iterates over every entity of all partitions; see Partition.All.
+func (c *Collection) All(ctx context.Context, output ...string) iter.Seq2[column.Row, error] {
+	return func(yield func(column.Row, error) bool) {
+		c.iterate(ctx, output, c.all(), c.usable(), yield)
+	}
+}
+
+func (c *Collection) iterate(ctx context.Context, output []string, parts []*Partition, err error, yield func(column.Row, error) bool) {
+	fields, ferr := query.OutputFields(c.schema, output)
+	if err == nil {
+		err = ferr
+	}
+	var s *partition.Snapshot
+	if err == nil {
+		s, err = partition.Acquire(c.e.env.Clock, inner(parts))
+	}
+	if err != nil {
+		yield(column.Row{}, wrap("iterate", err))
+		return
+	}
+	defer s.Release()
+	broken := false
+	err = s.Iterate(ctx, c.schema.PrimaryKey(), fields, func(cols []*column.Column) (bool, error) {
+		rows := column.NewRows(cols...)
+		for i := range rows.Len() {
+			if !yield(rows.At(i), nil) {
+				broken = true
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+	if err != nil && !broken {
+		yield(column.Row{}, wrap("iterate", err))
+	}
+}
+
+func (e *Engine) count(ctx context.Context, c *Collection, parts []*Partition) (int64, error) {
+	if err := c.usable(); err != nil {
+		return 0, wrap("count", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, wrap("count", err)
+	}
+	s, err := partition.Acquire(e.env.Clock, inner(parts))
+	if err != nil {
+		return 0, wrap("count", err)
+	}
+	defer s.Release()
+	return s.Count(), nil
+}

@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/selkiedb/selkie/partition"
+	"github.com/selkiedb/selkie/segment"
+	"github.com/selkiedb/selkie/wal"
+)
+
+// recoverStore brings the store to where it was:
+//
+//  1. read the catalogue; write a first one if the directory is empty
+//  2. remove what the catalogue does not name
+//  3. open the sealed segments
+//  4. replay the log: each record to the shards whose sealed segments do not hold it
+//  5. start a new log file
+//
+// It changes nothing that a crash in the middle would miss: the next recovery does the same.
+func (e *Engine) recoverStore() error {
+	if err := e.openCatalogue(); err != nil {
+		return err
+	}
+	if !e.opts.ReadOnly {
+		if err := e.removeGarbage(); err != nil {
+			return err
+		}
+	}
+	var snap *edit
+	var walFirst, logLSN, lastLSN uint64
+	e.cat.view(func(s *state) {
+		snap = s.snapshot()
+		walFirst, logLSN, lastLSN = s.walFirst, s.logLSN, s.lastLSN()
+		e.nextSegment.Store(uint64(s.nextSegment))
+	})
+	if err := e.openPartitions(snap); err != nil {
+		return err
+	}
+	return e.openLog(walFirst, logLSN, lastLSN)
+}
+
+func (e *Engine) openCatalogue() error {
+	c, torn, err := openCatalogue(e.fs, e.dir)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		if err := e.checkEmpty(); err != nil {
+			return err
+		}
+		if e.opts.ReadOnly || e.opts.MustExist {
+			return fmt.Errorf("store %w", ErrNotFound)
+		}
+		c = &catalogue{fs: e.fs, dir: e.dir, state: newState(), rewrite: defaultCatalogueBytes}
+		e.cat = c
+		return c.startFile()
+	}
+	e.cat = c
+	switch {
+	case e.opts.ReadOnly:
+		return nil
+	case torn:
+		return c.startFile()
+	}
+	return c.resume()
+}
+
+// checkEmpty refuses to begin a new store over the remains of one that lost its catalogue.
+func (e *Engine) checkEmpty() error {
+	for _, sub := range []string{logDir, segmentsDir} {
+		path := e.fs.PathJoin(e.dir, sub)
+		names, err := e.fs.List(path)
+		if err != nil && !isNotExist(err) {
+			return err
+		}
+		if len(names) > 0 {
+			return &CorruptionError{
+				Path: e.fs.PathJoin(e.dir, catalogueName(1)), Offset: -1, Kind: "missing",
+				Err: fmt.Errorf("there is no catalogue, but %s holds %d files", path, len(names)),
+			}
+		}
+	}
+	return nil
+}
+
+// removeGarbage makes the directories and removes what a crash left in them.
+func (e *Engine) removeGarbage() error {
+	known := map[string]bool{}
+	e.cat.view(func(s *state) {
+		for id := range s.segments {
+			known[id.String()] = true
+		}
+	})
+	for _, sub := range []string{tempDir, segmentsDir} {
+		path := e.fs.PathJoin(e.dir, sub)
+		if err := e.fs.MkdirAll(path, 0o755); err != nil {
+			return err
+		}
+		names, err := e.fs.List(path)
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			if sub == segmentsDir && (known[n] || !isSegmentName(n)) {
+				continue // never remove what is not ours
+			}
+			if err := e.fs.RemoveAll(e.fs.PathJoin(path, n)); err != nil {
+				return err
+			}
+		}
+	}
+	return syncDir(e.fs, e.dir)
+}
+
+func isSegmentName(n string) bool {
+	id, err := strconv.ParseUint(n, 10, 64)
+	return err == nil && segment.ID(id).String() == n
+}
+
+// openPartitions makes the registry from the catalogue's state and opens every sealed segment.
+func (e *Engine) openPartitions(snap *edit) error {
+	colls := map[uint64]*Collection{}
+	for _, r := range snap.putCollections {
+		c := newCollection(e, r)
+		colls[r.id] = c
+		e.collections[r.name] = c
+	}
+	restored := map[uint64]*partition.Restored{}
+	for _, r := range snap.putPartitions {
+		restored[r.id] = &partition.Restored{}
+	}
+	for _, c := range snap.cuts {
+		r := restored[c.partition]
+		r.Cuts = append(r.Cuts, c.cut)
+	}
+	dead := map[segment.ID]*segment.Dead{}
+	for _, t := range snap.tombstones {
+		dead[t.Segment] = segment.DeadOf(t.Rows)
+	}
+	owner := map[uint64]*Collection{}
+	for _, r := range snap.putPartitions {
+		owner[r.id] = colls[r.collection]
+	}
+	var err error
+	for _, r := range snap.addSegments {
+		c := owner[r.partition]
+		dir := e.fs.PathJoin(e.env.SegmentsDir, r.manifest.ID.String())
+		s, oerr := segment.Open(e.fs, dir, r.manifest, c.schema, e.env.Cache, dead[r.manifest.ID], 0)
+		if oerr != nil {
+			err = oerr
+			break
+		}
+		restored[r.partition].Sealed = append(restored[r.partition].Sealed, s)
+		if c.schema.PrimaryKey().IsAutoID {
+			e.ids.seenKey(s.GreatestKey())
+		}
+	}
+	for _, r := range snap.putPartitions {
+		// Partitions are made even after an error, so that closing the engine closes their segments.
+		owner[r.id].add(r, partition.New(r.id, e.env, owner[r.id].schema, *restored[r.id]))
+	}
+	return err
+}
+
+// openLog replays the log and starts it anew.
+func (e *Engine) openLog(walFirst, logLSN, lastLSN uint64) error {
+	opts := wal.Options{
+		FS: e.fs, Dir: e.fs.PathJoin(e.dir, logDir), Policy: e.opts.Sync, SyncInterval: e.opts.SyncInterval, MaxFileSize: e.opts.LogFileBytes,
+		FirstSeq: walFirst, MinLSN: lastLSN, ReadOnly: e.opts.ReadOnly, Logger: e.opts.Logger,
+		Durable: e.env.Clock.Durable, Failed: e.logFailed,
+	}
+	if e.opts.ReadOnly && walFirst == 0 {
+		return nil // a crash came before the log was begun
+	}
+	byID := map[uint64]*Collection{}
+	for _, c := range e.collections {
+		byID[c.id] = c
+	}
+	last := uint64(0)
+	log, err := wal.Open(opts, 0, func(lsn uint64, payload []byte) error {
+		last = lsn
+		return e.replay(byID, lsn, payload)
+	})
+	if err != nil {
+		return err
+	}
+	e.truncate.Lock()
+	e.log, e.env.Log = log, log
+	e.truncate.Unlock()
+	if log.LastLSN() < logLSN {
+		return &CorruptionError{
+			Path: opts.Dir, Offset: -1, Kind: "missing",
+			Err: fmt.Errorf("the log ends at LSN %d, it held %d", max(last, log.LastLSN()), logLSN),
+		}
+	}
+	e.env.Clock.Restart(log.LastLSN())
+	if walFirst == 0 && !e.opts.ReadOnly {
+		return e.cat.commit(&edit{walFirst: 1})
+	}
+	return nil
+}
+
+func (e *Engine) replay(byID map[uint64]*Collection, lsn uint64, payload []byte) error {
+	id, err := partition.RecordCollection(payload)
+	if err != nil {
+		return fmt.Errorf("LSN %d: %w", lsn, err)
+	}
+	c := byID[id]
+	if c == nil {
+		e.env.Clock.Restart(lsn)
+		return nil // the collection was dropped since
+	}
+	w, err := partition.DecodeWrite(payload, c.inner, c.allInner())
+	if err == nil {
+		err = e.env.Replay(e.ctx, w, lsn)
+	}
+	if err != nil {
+		return fmt.Errorf("replaying LSN %d: %w", lsn, err)
+	}
+	e.env.Clock.Restart(lsn)
+	e.counters.replayed.Add(1)
+	if c.schema.PrimaryKey().IsAutoID && w.Kind != partition.KindDelete {
+		for i := range w.Keys.Len() {
+			e.ids.seenKey(w.Keys.At(i))
+		}
+	}
+	if e.opts.ReadOnly {
+		return nil
+	}
+	// A log that is larger than memory is written out as it is replayed.
+	for _, part := range w.Parts {
+		if err := part.Partition.FlushFull(e.ctx); err != nil {
+			return errors.Join(fmt.Errorf("replaying LSN %d", lsn), err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package query
+
+import (
+	"fmt"
+
+	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/schema"
+	"github.com/selkiedb/selkie/vector"
+)
+
+// Limits of a search, those of Milvus.
+const (
+	MaxLimit    = 16384 // Limit + Offset
+	MaxQueries  = 16384 // query vectors in one search
+	DefaultTopK = 10
+)
+
+// Vector is what a query vector may be given as: []float32 for FloatVector, Float16Vector and BFloat16Vector fields, []int8 for
+// Int8Vector, []byte for BinaryVector (and for the 16-bit kinds in their own encoding), column.Sparse for SparseFloatVector.
+type Vector interface {
+	[]float32 | []int8 | []byte | column.Sparse
+}
+
+// Search asks for the rows nearest to one or more vectors. Make it with Nearest; it may be used again, but not changed while in use.
+type Search struct {
+	field      string
+	vectors    []any
+	limit      int
+	offset     int
+	metric     vector.Metric
+	output     []string
+	partitions []string
+}
+
+// Nearest begins a search of a vector field. With several vectors the result has one list of hits for each.
+func Nearest[V Vector](field string, vectors ...V) *Search {
+	s := &Search{field: field, limit: DefaultTopK}
+	for _, v := range vectors {
+		s.vectors = append(s.vectors, v)
+	}
+	return s
+}
+
+// Limit is the most hits for each vector, 1 to 16,384; 10 if it is not called. Limit and Offset together are at most 16,384.
+func (s *Search) Limit(n int) *Search {
+	s.limit = n
+	return s
+}
+
+// Offset skips the best hits of each vector.
+func (s *Search) Offset(n int) *Search {
+	s.offset = n
+	return s
+}
+
+// Metric says how nearness is measured. If it is not called: COSINE for dense vectors, HAMMING for binary ones, IP for sparse ones.
+func (s *Search) Metric(m vector.Metric) *Search {
+	s.metric = m
+	return s
+}
+
+// Output names the fields that come with each hit; "*" means all. The primary key always comes.
+func (s *Search) Output(fields ...string) *Search {
+	s.output = append(s.output, fields...)
+	return s
+}
+
+// Partitions limits a search of a collection to some of its partitions.
+func (s *Search) Partitions(names ...string) *Search {
+	s.partitions = append(s.partitions, names...)
+	return s
+}
+
+// PartitionNames are the partitions named; none means all.
+func (s *Search) PartitionNames() []string { return s.partitions }
+
+// Plan is a search checked against a schema.
+type Plan struct {
+	Field   *schema.Field
+	Metric  vector.Metric
+	Queries []*vector.Query
+	Limit   int
+	Offset  int
+	Output  []*schema.Field
+}
+
+// Check resolves the search against a finished schema. Errors wrap schema.ErrInvalid and name the field, the value and the bound.
+func (s *Search) Check(sch *schema.Schema) (*Plan, error) {
+	f, ok := sch.Field(s.field)
+	if !ok {
+		return nil, schema.Invalid(s.field, nil, "no such field in collection %q", sch.Name)
+	}
+	if !f.Type.IsVector() {
+		return nil, schema.Invalid(s.field, f.Type, "not a vector field")
+	}
+	if s.limit < 1 || s.limit > MaxLimit {
+		return nil, schema.Invalid(s.field, s.limit, "limit must be in [1, %d]", MaxLimit)
+	}
+	if s.offset < 0 || s.offset+s.limit > MaxLimit {
+		return nil, schema.Invalid(s.field, s.offset, "offset must not be negative, and offset + limit at most %d", MaxLimit)
+	}
+	if len(s.vectors) < 1 || len(s.vectors) > MaxQueries {
+		return nil, schema.Invalid(s.field, len(s.vectors), "number of query vectors must be in [1, %d]", MaxQueries)
+	}
+	p := &Plan{Field: f, Metric: s.metric, Limit: s.limit, Offset: s.offset}
+	elem := ElementOf(f.Type)
+	if p.Metric == 0 {
+		p.Metric = DefaultMetric(elem)
+	}
+	if !elem.Supports(p.Metric) {
+		return nil, schema.Invalid(s.field, p.Metric, "metric does not fit vectors of type %v", f.Type)
+	}
+	for i, v := range s.vectors {
+		raw, err := encode(f, v)
+		if err != nil {
+			return nil, schema.InvalidRow(s.field, i, nil, "query vector: %v", err)
+		}
+		q, err := vector.NewQuery(p.Metric, elem, f.Dim, raw)
+		if err != nil {
+			return nil, schema.InvalidRow(s.field, i, nil, "query vector: %v", err)
+		}
+		p.Queries = append(p.Queries, q)
+	}
+	var err error
+	p.Output, err = OutputFields(sch, s.output)
+	return p, err
+}
+
+// ElementOf is the element type of a vector field.
+func ElementOf(t schema.DataType) vector.Element {
+	switch t {
+	case schema.TypeFloat16Vector:
+		return vector.Float16
+	case schema.TypeBFloat16Vector:
+		return vector.BFloat16
+	case schema.TypeInt8Vector:
+		return vector.Int8
+	case schema.TypeBinaryVector:
+		return vector.Binary
+	case schema.TypeSparseFloatVector:
+		return vector.Sparse
+	}
+	return vector.Float32
+}
+
+// DefaultMetric is the metric of a search that names none.
+func DefaultMetric(e vector.Element) vector.Metric {
+	switch e {
+	case vector.Binary:
+		return vector.Hamming
+	case vector.Sparse:
+		return vector.IP
+	}
+	return vector.Cosine
+}
+
+// encode gives a query vector in the layout of the field's rows.
+func encode(f *schema.Field, v any) ([]byte, error) {
+	var c *column.Column
+	n, want := 0, f.Dim
+	switch v := v.(type) {
+	case []float32:
+		n = len(v)
+		switch f.Type {
+		case schema.TypeFloatVector:
+			c = column.FloatVectorFlat(f.Name, f.Dim, v)
+		case schema.TypeFloat16Vector:
+			c = column.Float16Vector(f.Name, f.Dim, [][]float32{v})
+		case schema.TypeBFloat16Vector:
+			c = column.BFloat16Vector(f.Name, f.Dim, [][]float32{v})
+		}
+	case []int8:
+		n = len(v)
+		if f.Type == schema.TypeInt8Vector {
+			c = column.Int8VectorFlat(f.Name, f.Dim, v)
+		}
+	case []byte:
+		n = len(v)
+		switch f.Type {
+		case schema.TypeBinaryVector:
+			n *= 8
+			c = column.BinaryVectorFlat(f.Name, f.Dim, v)
+		case schema.TypeFloat16Vector, schema.TypeBFloat16Vector:
+			if n != 2*f.Dim {
+				return nil, fmt.Errorf("%d bytes, %d expected", n, 2*f.Dim)
+			}
+			return v, nil
+		}
+	case column.Sparse:
+		if f.Type == schema.TypeSparseFloatVector {
+			if len(v.Indices) != len(v.Values) {
+				return nil, fmt.Errorf("%d indices and %d values", len(v.Indices), len(v.Values))
+			}
+			return v.Serialize(), nil
+		}
+	}
+	if c == nil {
+		return nil, fmt.Errorf("a %T does not fit a field of type %v", v, f.Type)
+	}
+	if n != want {
+		return nil, fmt.Errorf("%d dimensions, the field has %d", n, want)
+	}
+	return c.Data().Value(0), nil
+}
+
+// OutputFields resolves names of fields to return. "*" means all, a name that is no field of a schema with a dynamic field means
+// that field. The primary key is always among them, and comes first.
+func OutputFields(s *schema.Schema, names []string) ([]*schema.Field, error) {
+	out := []*schema.Field{s.PrimaryKey()}
+	add := func(f *schema.Field) {
+		for _, have := range out {
+			if have.ID == f.ID {
+				return
+			}
+		}
+		out = append(out, f)
+	}
+	for _, n := range names {
+		if n == "*" {
+			for _, f := range s.Fields {
+				add(f)
+			}
+			continue
+		}
+		f, ok := s.Field(n)
+		if !ok && s.Dynamic {
+			f, ok = s.Field(schema.MetaName) // a key of the dynamic field: column.Row finds it there
+		}
+		if !ok {
+			return nil, schema.Invalid(n, nil, "no such output field in collection %q", s.Name)
+		}
+		add(f)
+	}
+	return out, nil
+}
+
+// Field is the vector field to be searched.
+func (s *Search) Field() string { return s.field }
+
+// Vectors is the number of query vectors.
+func (s *Search) Vectors() int { return len(s.vectors) }
