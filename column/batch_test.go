@@ -98,3 +98,43 @@ func BenchmarkDecodeBatch(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkBuildRows(b *testing.B) {
+	type book struct {
+		ID     int64     `milvus:"name:id"`
+		Title  string    `milvus:"name:title"`
+		Vector []float32 `milvus:"name:vector"`
+	}
+	s := bookSchema(b, 100)
+	structs, maps := make([]book, 1000), make([]map[string]any, 1000)
+	for i := range structs {
+		structs[i] = book{ID: int64(i), Title: fmt.Sprintf("title %d", i), Vector: make([]float32, 100)}
+		maps[i] = map[string]any{"id": int64(i), "title": structs[i].Title, "vector": structs[i].Vector}
+	}
+	for name, rows := range map[string]any{"structs": structs, "maps": maps} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := column.BuildRows(s, rows, column.BuildOptions{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkCollect(b *testing.B) {
+	type book struct {
+		ID     int64     `milvus:"name:id"`
+		Title  string    `milvus:"name:title"`
+		Vector []float32 `milvus:"name:vector"`
+	}
+	batch, err := column.Build(bookSchema(b, 100), bookColumns(1000, 100), column.BuildOptions{})
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := column.Collect[book](column.NewRows(batch.Columns()...)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -36,26 +36,23 @@ func exponentOf(t schema.DataType) (e exponent, ok bool) {
 }
 
 // firstNonFinite returns the position of the first NaN or infinity among packed floats, -1 when there is none.
-func (e exponent) firstNonFinite(b []byte) int {
+func (e exponent) firstNonFinite(packed []byte) int {
+	le := binary.LittleEndian
 	at := 0
-	for ; len(b)-at >= 64; at += 64 {
-		w := b[at : at+64 : at+64]
-		hit := binary.LittleEndian.Uint64(w[0:])&e.mask + e.one
-		hit |= binary.LittleEndian.Uint64(w[8:])&e.mask + e.one
-		hit |= binary.LittleEndian.Uint64(w[16:])&e.mask + e.one
-		hit |= binary.LittleEndian.Uint64(w[24:])&e.mask + e.one
-		hit |= binary.LittleEndian.Uint64(w[32:])&e.mask + e.one
-		hit |= binary.LittleEndian.Uint64(w[40:])&e.mask + e.one
-		hit |= binary.LittleEndian.Uint64(w[48:])&e.mask + e.one
-		hit |= binary.LittleEndian.Uint64(w[56:])&e.mask + e.one
-		if hit&e.sign != 0 {
+	for ; len(packed)-at >= 64; at += 64 {
+		w := packed[at : at+64 : at+64]
+		a := (le.Uint64(w[0:])&e.mask + e.one) | (le.Uint64(w[8:])&e.mask + e.one)
+		b := (le.Uint64(w[16:])&e.mask + e.one) | (le.Uint64(w[24:])&e.mask + e.one)
+		c := (le.Uint64(w[32:])&e.mask + e.one) | (le.Uint64(w[40:])&e.mask + e.one)
+		d := (le.Uint64(w[48:])&e.mask + e.one) | (le.Uint64(w[56:])&e.mask + e.one)
+		if (a|b|c|d)&e.sign != 0 {
 			break
 		}
 	}
-	for ; at+e.width <= len(b); at += e.width {
+	for ; at+e.width <= len(packed); at += e.width {
 		var word [8]byte
-		copy(word[:], b[at:at+e.width])
-		if (binary.LittleEndian.Uint64(word[:])&e.mask+e.one)&e.sign&(1<<(8*e.width-1)) != 0 {
+		copy(word[:], packed[at:at+e.width])
+		if (le.Uint64(word[:])&e.mask+e.one)&e.sign&(1<<(8*e.width-1)) != 0 {
 			return at / e.width
 		}
 	}

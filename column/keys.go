@@ -137,8 +137,14 @@ func (k Keys) compare(i, j int) int {
 // FirstDuplicate returns the first key that occurred before: i < j, keys i and j equal, j as small as possible. Ascending
 // lists take one pass and no memory, others a hash table of 4 to 8 bytes a key.
 func (k Keys) FirstDuplicate() (i, j int, dup bool) {
-	n := k.Len()
-	for j = 1; j < n; j++ {
+	if !k.Str {
+		// The common case, ascending numbers, without a call for each.
+		for j = 1; j < len(k.Ints) && k.Ints[j-1] < k.Ints[j]; j++ {
+		}
+	} else {
+		j = 1
+	}
+	for n := k.Len(); j < n; j++ {
 		switch c := k.compare(j-1, j); {
 		case c == 0:
 			return j - 1, j, true
