@@ -294,6 +294,29 @@ func TestAcceptedDamageStaysHarmless(t *testing.T) {
 	}
 }
 
+// TestLateRotateFrame opens a log whose second file was named just before a crash: the rotate frame is made up for, so
+// that removing the second file is noticed.
+func TestLateRotateFrame(t *testing.T) {
+	m, n := liveOnce(t, 3, true)
+	fs := m.fs()
+	opts := wal.Options{FS: fs, Dir: "wal", FirstSeq: 1, InitialFileSize: 8 << 10}
+	mustOpen(t, opts, func(*wal.Log) {})
+	m = capture(t, fs, "wal")
+	b := bytes.Clone(m["000001.wal"])
+	frames := wal.Layout(b)
+	rotate := frames[len(frames)-1]
+	require.EqualValues(t, wal.KindRotateEnd, rotate.Kind)
+	clear(b[rotate.Off : rotate.Off+rotate.Span])
+	fs = m.with("000001.wal", b).fs()
+	opts.FS = fs
+	mustOpen(t, opts, func(*wal.Log) {})
+	again := capture(t, fs, "wal")
+	require.Equal(t, m, again)
+	reported, err := again.with("000002.wal", nil).check(n)
+	require.NoError(t, err)
+	require.True(t, reported)
+}
+
 func TestUnknownVersion(t *testing.T) {
 	m, _ := liveOnce(t, 1, true)
 	b := bytes.Clone(m["000001.wal"])

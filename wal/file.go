@@ -145,6 +145,8 @@ type file struct {
 	f      vfs.File // owned by the writer once active, by the log before
 	zeroed int64    // bytes written when it was prepared
 
+	rotated bool // replay found a rotate frame behind its end
+
 	// Guarded by Log.mu.
 	off     int64  // where the next frame will be placed
 	lastLSN uint64 // of the records placed here; before the first, the last LSN before the file

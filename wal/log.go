@@ -92,9 +92,9 @@ type Stats struct {
 //  3. prepare a new file, write its header with the old one's valid end, sync, rename, sync the directory
 //  4. append the rotate frame to the old file, sync
 //
-// A last file without any record or torn bytes is replaced by the new one under its own sequence, so that opening
-// a log again and again does not pile up files. If there is no room for step 3 the log opens nevertheless, and
-// Prepare returns ErrDiskFull until there is.
+// A last file that holds nothing but its header is used further, or, if its header names another next LSN, replaced
+// under its sequence: opening a log again and again does not pile up files. If there is no room for step 3 the log
+// opens nevertheless, and Prepare returns ErrDiskFull until there is.
 func Open(opts Options, from uint64, replay func(lsn uint64, payload []byte) error) (*Log, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -168,28 +168,13 @@ func (l *Log) startWriting(rec *recovery) error {
 	}
 	l.w = writer{l: l, lastLSN: rec.lastLSN, buf: make([]byte, 0, 64<<10)}
 	l.nextSeq = 1
-	if n := len(rec.files); n > 0 {
-		tail := rec.files[n-1]
-		f, err := fs.OpenReadWrite(tail.path, writeCategory)
-		if err != nil {
-			return fmt.Errorf("wal: open %s: %w", tail.path, err)
+	if len(rec.files) > 0 {
+		if err := l.resume(rec); err != nil {
+			l.w.closeFile()
+			return err
 		}
-		l.stats.Syncs++
-		err = settle(f, rec.settled, rec.tail.end)
-		if rec.vacant || err != nil {
-			err = errors.Join(err, f.Close())
-		}
-		if err != nil {
-			return fmt.Errorf("wal: settle %s: %w", tail.path, err)
-		}
-		if rec.vacant {
-			l.nextSeq, l.w.prev = tail.seq, rec.headers[n-1].prev
-			l.files = l.files[:n-1]
-		} else {
-			l.nextSeq, l.w.prev = tail.seq+1, rec.tail
-			tail.f = f
-			l.w.cur, l.w.salt, l.w.chain = tail, rec.salt, rec.tail.chain
-			l.w.off, l.w.bufOff, l.w.durable = rec.tail.end, rec.tail.end, rec.tail.end
+		if len(l.bins) > 0 {
+			return nil
 		}
 	}
 	f, err := l.prepareFile(l.nextSeq, l.nextSize, true)
@@ -206,6 +191,63 @@ func (l *Log) startWriting(rec *recovery) error {
 		l.w.closeFile()
 	}
 	return err
+}
+
+// resume settles the last file and hands it to the writer: to go on in it if it is vacant, else to end it when the
+// next file is entered.
+func (l *Log) resume(rec *recovery) error {
+	n := len(rec.files)
+	tail, h := rec.files[n-1], rec.headers[n-1]
+	if n > 1 && !rec.files[n-2].rotated {
+		// A crash came between the rename of the last file and the rotate frame.
+		if err := l.rotateLate(rec.files[n-2].path, rec.headers[n-2], h.prev); err != nil {
+			return err
+		}
+	}
+	f, err := l.opts.FS.OpenReadWrite(tail.path, writeCategory)
+	if err != nil {
+		return fmt.Errorf("wal: open %s: %w", tail.path, err)
+	}
+	l.stats.Syncs++
+	if err := settle(f, rec.settled, rec.tail.end); err != nil {
+		return errors.Join(fmt.Errorf("wal: settle %s: %w", tail.path, err), f.Close())
+	}
+	w := &l.w
+	if rec.vacant && h.firstLSN != l.last.Load()+1 {
+		l.nextSeq, w.prev = tail.seq, h.prev
+		return f.Close()
+	}
+	tail.f = f
+	w.cur, w.salt, w.chain = tail, h.salt, rec.tail.chain
+	w.off, w.bufOff, w.durable = rec.tail.end, rec.tail.end, rec.tail.end
+	l.nextSeq = tail.seq + 1
+	if !rec.vacant {
+		return nil
+	}
+	// Its name may not be durable yet: records come only after that.
+	tail.entered, tail.active = true, true
+	l.bins = append(l.bins, tail)
+	return l.syncDir()
+}
+
+// rotateLate appends the rotate frame to a finished file that lacks it.
+func (l *Log) rotateLate(path string, h fileHeader, end link) error {
+	if end.end+frameHeaderLen > h.size {
+		return nil
+	}
+	f, err := l.opts.FS.OpenReadWrite(path, writeCategory)
+	if err != nil {
+		return fmt.Errorf("wal: open %s: %w", path, err)
+	}
+	l.stats.Syncs++
+	fr := frame{kind: kindRotate, salt: h.salt, lsn: end.lsn, durable: uint64(end.end)}
+	if _, err = f.WriteAt(appendFrameHeader(nil, end.end, fr), end.end); err == nil {
+		err = f.SyncData()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("wal: write %s: %w", path, err)
+	}
+	return nil
 }
 
 // settle makes the bytes [from, end) of a replayed file durable by writing them again, unchanged, and syncing. A sync

@@ -216,6 +216,9 @@ func TestReopenWithoutWritingKeepsFileCount(t *testing.T) {
 		require.ElementsMatch(t, []string{"000001.wal", "000002.wal"}, names)
 	}
 	require.EqualValues(t, 2, mustOpen(t, opts, func(l *wal.Log) { mustAppend(t, l, a, []byte("y")) }))
+	got, err := collect(opts, 0)
+	require.NoError(t, err)
+	require.Len(t, got, 2)
 }
 
 // mustOpen opens a log, lets f use it, closes it and returns its last LSN.
@@ -236,6 +239,10 @@ func TestMinLSN(t *testing.T) {
 	mustOpen(t, opts, func(l *wal.Log) { require.EqualValues(t, 43, mustAppend(t, l, a, []byte("b"))) })
 	opts.MinLSN = 99
 	mustOpen(t, opts, func(l *wal.Log) {})
+	mustOpen(t, opts, func(l *wal.Log) {
+		require.Equal(t, 3, l.Stats().Files)
+		opts.MinLSN = 60
+	})
 	opts.MinLSN = 50 // a jump once made is kept
 	mustOpen(t, opts, func(l *wal.Log) { require.EqualValues(t, 100, mustAppend(t, l, a, []byte("c"))) })
 	got, err := collect(opts, 0)

@@ -18,9 +18,8 @@ type recovery struct {
 	temps   []string // files that were being prepared
 	lastLSN uint64   // of the last record found, or what the last header says
 	tail    link     // where the last file validly ends
-	salt    uint64   // of the last file
 	settled int64    // bytes of the last file that a sync is known to have covered
-	vacant  bool     // the last file holds no record and nothing undecodable
+	vacant  bool     // the last file holds its header and zeros
 }
 
 // recoverer replays a log.
@@ -147,7 +146,6 @@ type cursor struct {
 	lsn     uint64 // of the last record so far
 	next    uint64 // LSN that the next record must have
 	durable uint64
-	records int
 	rotated bool
 }
 
@@ -186,6 +184,14 @@ func (r *recoverer) replayFile(i int) error {
 			return corrupt(f.path, c.off, KindChain, "ends with lsn %d and chain %08x, the next file follows %d and %08x",
 				c.lsn, c.chain, next.lsn, next.chain)
 		}
+		if c.off+frameHeaderLen <= h.size {
+			b, err := r.win.at(c.off, frameHeaderLen)
+			if err != nil {
+				return fmt.Errorf("wal: read %s: %w", f.path, err)
+			}
+			fr, ok := decodeFrameHeader(b, c.off, h.salt)
+			f.rotated = ok && fr.kind == kindRotate
+		}
 		return nil
 	}
 	if c.rotated {
@@ -203,8 +209,8 @@ func (r *recoverer) replayFile(i int) error {
 	}
 	r.rec.lastLSN = c.lsn
 	r.rec.tail = link{seq: f.seq, lsn: c.lsn, end: c.off, chain: c.chain}
-	r.rec.salt, r.rec.settled = h.salt, max(fileHeaderLen, int64(c.durable))
-	r.rec.vacant = c.records == 0 && !rest.nonZero
+	r.rec.settled = max(fileHeaderLen, int64(c.durable))
+	r.rec.vacant = c.off == fileHeaderLen && !rest.nonZero
 	return nil
 }
 
@@ -258,7 +264,6 @@ func (r *recoverer) step(f *file, h fileHeader, c *cursor) (ok bool, err error) 
 			}
 		}
 		c.lsn, c.next = fr.lsn, fr.lsn+1
-		c.records++
 	}
 	c.off += fr.span()
 	c.chain, c.durable = chain, fr.durable

@@ -288,8 +288,8 @@ func (w *writer) finish() error {
 //  3. next gets its name, and the directory is synced
 //  4. cur gets a rotate frame, which says that next exists, and is synced
 //
-// A crash before 3 leaves a file that Open removes; one between 3 and 4 leaves an empty last file, and that cur's
-// successor exists is then only known from the directory.
+// A crash before 3 leaves a file that Open removes; one between 3 and 4 leaves an empty last file, and Open makes up
+// for the missing rotate frame.
 func (w *writer) enter(next *file, firstLSN uint64) error {
 	l, old := w.l, w.cur
 	prev := w.prev
@@ -348,6 +348,9 @@ func (w *writer) enter(next *file, firstLSN uint64) error {
 	}
 	next.active = true
 	next.lastLSN = max(next.lastLSN, w.lastLSN)
+	if n := len(l.files); n > 0 && l.files[n-1].seq == next.seq {
+		l.files = l.files[:n-1] // replaced by the rename
+	}
 	l.files = append(l.files, next)
 	l.stats.Rotations++
 	return nil
