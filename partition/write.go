@@ -279,14 +279,13 @@ func (a *application) find(ctx context.Context) error {
 }
 
 func (a *application) findGrowing(p *Partition, shard int, g *segment.Growing) {
-	for i, h := range a.hashes {
-		if p.shardOf(h) != shard {
-			continue
-		}
-		g.Live(a.w.Keys, i, h, func(row uint32) {
-			a.found = append(a.found, located{key: i, growing: g, row: row})
-		})
+	var mine func(i int) bool
+	if len(p.shards) > 1 {
+		mine = func(i int) bool { return p.shardOf(a.hashes[i]) == shard }
 	}
+	g.Live(a.w.Keys, a.hashes, mine, func(i int, row uint32) {
+		a.found = append(a.found, located{key: i, growing: g, row: row})
+	})
 }
 
 // replays reports whether the replayed write concerns the row's shard: a shard whose sealed segments hold the write already

@@ -144,13 +144,27 @@ func (g *Growing) holds(row uint32, keys column.Keys, i int) bool {
 	return keyEqual(keys, i, raw)
 }
 
-// Live calls fn for each row of the key that carries no tombstone, published or not: what the writer must know before it
-// accepts or replaces a row. REQUIRES: the caller is the one writer.
-func (g *Growing) Live(keys column.Keys, i int, hash uint64, fn func(row uint32)) {
+// Live calls fn for each row of the keys that carries no tombstone, published or not: what the writer must know before it accepts or
+// replaces rows. i is the key's place in the list; only keys for which want, if given, is true are looked at.
+// REQUIRES: the caller is the one writer; hashes are those of the keys.
+func (g *Growing) Live(keys column.Keys, hashes []uint64, want func(i int) bool, fn func(i int, row uint32)) {
+	var glances [256]uint64
+	for from := 0; from < len(hashes); from += len(glances) {
+		part := hashes[from:min(from+len(glances), len(hashes))]
+		g.keys.glance(part, glances[:])
+		for j, h := range part {
+			if i := from + j; glances[j] != 0 && (want == nil || want(i)) {
+				g.live(keys, i, h, fn)
+			}
+		}
+	}
+}
+
+func (g *Growing) live(keys column.Keys, i int, hash uint64, fn func(i int, row uint32)) {
 	row, ok := g.keys.newest(hash, func(r uint32) bool { return g.holds(r, keys, i) })
 	for ok {
 		if g.dead.at(row) == 0 {
-			fn(row)
+			fn(i, row)
 		}
 		row, ok = g.keys.next(row)
 	}

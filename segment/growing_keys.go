@@ -85,6 +85,17 @@ func (t *keyTable) insert(hash uint64, row uint32, same func(earlier uint32) boo
 	}
 }
 
+// glance returns what stands in the slot where each key's search begins. The reads are independent of each other, so the processor
+// has many of them under way at once: for a batch of keys that are not in the table, nearly all that a search costs.
+func (t *keyTable) glance(hashes []uint64, out []uint64) {
+	slots := *t.slots.Load()
+	mask := len(slots) - 1
+	out = out[:len(hashes)]
+	for i, h := range hashes {
+		out[i] = slots[slotStart(slotTag(h), mask)].Load()
+	}
+}
+
 // newest returns the newest row of the key.
 func (t *keyTable) newest(hash uint64, same func(row uint32) bool) (row uint32, ok bool) {
 	slots := *t.slots.Load()

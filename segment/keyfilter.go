@@ -56,6 +56,25 @@ func (f *keyFilter) has(hash uint64) bool {
 	return true
 }
 
+// among appends the places of the hashes that the filter does not rule out. It first reads one word of each block, so that the
+// processor has many reads under way at once.
+func (f *keyFilter) among(hashes []uint64, dst []int) []int {
+	var first [256]uint32
+	for from := 0; from < len(hashes); from += len(first) {
+		part := hashes[from:min(from+len(first), len(hashes))]
+		for j, h := range part {
+			i, seed := f.place(h)
+			first[j] = f.blocks[i][0] & (1 << (seed * filterSalt[0] >> 27))
+		}
+		for j, h := range part {
+			if first[j] != 0 && f.has(h) {
+				dst = append(dst, from+j)
+			}
+		}
+	}
+	return dst
+}
+
 func (f *keyFilter) encode(dst []byte) []byte {
 	for i := range f.blocks {
 		for _, w := range f.blocks[i] {

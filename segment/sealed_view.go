@@ -132,16 +132,13 @@ func (s *Sealed) Locate(ctx context.Context, keys column.Keys, hashes []uint64, 
 	var probes []probe
 	var enc []byte
 	lo, hi := s.key.bounds[0].Min, s.key.bounds[len(s.key.bounds)-1].Max
-	for i := range keys.Len() {
-		var h uint64
-		if hashes != nil {
-			h = hashes[i]
-		} else {
-			h = keys.Hash(i)
+	if hashes == nil {
+		hashes = make([]uint64, keys.Len())
+		for i := range hashes {
+			hashes[i] = keys.Hash(i)
 		}
-		if !s.filter.has(h) {
-			continue
-		}
+	}
+	for _, i := range s.filter.among(hashes, nil) {
 		enc = keys.At(i).Append(enc[:0])
 		if bytes.Compare(enc, lo) < 0 || bytes.Compare(enc, hi) > 0 {
 			continue
