@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,16 +47,18 @@ func checkCodes(t *testing.T, k vector.CodeKind, q []int8, rows []byte, codes []
 		out := make([]int32, n+1)
 		out[n] = 42
 		query.Scan(rows, n, out)
-		require.Equal(t, want, out[:n], "%s dim %d", class, len(q))
-		require.Equal(t, int32(42), out[n])
+		if !slices.Equal(want, out[:n]) || out[n] != 42 {
+			t.Fatalf("%s dim %d: got %v, want %v", class, len(q), out, want)
+		}
 		for count := range idx {
 			got := make([]int32, count+1)
 			got[count] = 42
 			query.Gather(rows, idx[:count], got)
 			for i, row := range idx[:count] {
-				require.Equal(t, want[row], got[i], "%s dim %d", class, len(q))
+				if got[i] != want[row] || got[count] != 42 {
+					t.Fatalf("%s dim %d row %d: Gather %d, Scan %d", class, len(q), row, got[i], want[row])
+				}
 			}
-			require.Equal(t, int32(42), got[count])
 		}
 	}
 }

@@ -130,15 +130,15 @@ func TestScanAgainstOracle(t *testing.T) {
 					stride := kind.e.RowBytes(dim)
 					// Every start modulo 8, and nothing behind the last row.
 					for shift := range 8 {
+						if (testing.Short() || dim > 200) && shift != dim%8 {
+							continue
+						}
 						rows := make([]byte, shift, shift+n*stride)
 						for range n - 1 {
 							rows = randomRow(r, rows, kind.e, dim, 1)
 						}
 						rows = append(rows, raw...)[shift:] // the query itself
 						checkRows(t, q, kind.m, kind.e, dim, raw, rows, n)
-						if dim > 200 {
-							break
-						}
 					}
 				}
 			})
