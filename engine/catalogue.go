@@ -46,6 +46,7 @@ type catalogue struct {
 	fs      vfs.FS
 	dir     string
 	rewrite int64 // least size at which the file is rewritten
+	warn    func(msg string, err error)
 
 	mu     sync.Mutex // guards what follows, and orders commits; partition locks may be held around it, none is taken under it
 	file   vfs.File
@@ -77,7 +78,7 @@ func catalogues(names []string) []uint64 {
 }
 
 // openCatalogue reads the newest catalogue of a directory. It returns nil if there is none.
-func openCatalogue(fs vfs.FS, dir string) (c *catalogue, torn bool, err error) {
+func openCatalogue(fs vfs.FS, dir string, warn func(msg string, err error)) (c *catalogue, torn bool, err error) {
 	names, err := fs.List(dir)
 	if err != nil {
 		return nil, false, err
@@ -87,7 +88,7 @@ func openCatalogue(fs vfs.FS, dir string) (c *catalogue, torn bool, err error) {
 		return nil, false, nil
 	}
 	seq := seqs[len(seqs)-1]
-	c = &catalogue{fs: fs, dir: dir, seq: seq, state: newState(), rewrite: defaultCatalogueBytes}
+	c = &catalogue{fs: fs, dir: dir, seq: seq, state: newState(), rewrite: defaultCatalogueBytes, warn: warn}
 	path := fs.PathJoin(dir, catalogueName(seq))
 	f, err := fs.Open(path, vfs.SequentialReadsOption)
 	if err != nil {
@@ -141,9 +142,10 @@ func (c *catalogue) read(path string, raw []byte) (torn bool, err error) {
 		if e.whole != (c.number == 0) {
 			return false, damage(at, "format", "edit %d is out of place", c.number+1)
 		}
-		if err := c.state.apply(e); err != nil {
+		if err := c.state.check(e); err != nil {
 			return false, damage(at, "format", "edit %d: %w", c.number+1, err)
 		}
+		c.state.apply(e)
 		c.number++
 		at += size
 		if c.number == 1 {
@@ -221,6 +223,9 @@ func (c *catalogue) encodeMark(end int64) []byte {
 //  1. write and sync it under another name
 //  2. rename it, sync the directory. Commit point: the directory is synced
 //  3. remove the older ones
+//
+// An error before the rename leaves the older file in use. After one in 2 either file may be the truth at the next open, so the
+// catalogue takes no more edits.
 func (c *catalogue) startFile() error {
 	payload, err := c.state.snapshot().encode()
 	if err != nil {
@@ -249,11 +254,13 @@ func (c *catalogue) startFile() error {
 	if err := f.Sync(); err != nil {
 		return errors.Join(err, f.Close(), c.fs.Remove(tmp))
 	}
-	if err := c.fs.Rename(tmp, path); err != nil {
-		return errors.Join(err, f.Close())
+	err = c.fs.Rename(tmp, path)
+	if err == nil {
+		err = syncDir(c.fs, c.dir)
 	}
-	if err := syncDir(c.fs, c.dir); err != nil {
-		return errors.Join(err, f.Close())
+	if err != nil {
+		c.broken = fmt.Errorf("%w: replacing the catalogue: %w", ErrPoisoned, err)
+		return errors.Join(c.broken, f.Close())
 	}
 	old := c.file
 	c.file, c.seq, c.salt, c.end, c.number, c.base = f, next.seq, next.salt, end, 1, int64(len(frame))
@@ -302,6 +309,9 @@ func (c *catalogue) commitLocked(e *edit) error {
 	if c.file == nil {
 		return ErrReadOnly
 	}
+	if err := c.state.check(e); err != nil {
+		return fmt.Errorf("catalogue: %w", err)
+	}
 	payload, err := e.encode()
 	if err != nil {
 		return err
@@ -317,10 +327,7 @@ func (c *catalogue) commitLocked(e *edit) error {
 		c.broken = fmt.Errorf("%w: syncing the catalogue: %w", ErrPoisoned, err)
 		return c.broken
 	}
-	if err := c.state.apply(e); err != nil {
-		c.broken = fmt.Errorf("%w: catalogue: %w", ErrPoisoned, err)
-		return c.broken
-	}
+	c.state.apply(e)
 	c.end += int64(len(frame))
 	c.number++
 	if _, err := c.file.WriteAt(c.encodeMark(c.end), catMarkAt); err != nil {
@@ -328,14 +335,14 @@ func (c *catalogue) commitLocked(e *edit) error {
 		return nil // the edit itself is durable
 	}
 	if c.end > c.rewrite && c.end > 4*c.base {
-		if err := c.startFile(); err != nil && !isDiskFull(err) {
-			c.broken = fmt.Errorf("%w: rewriting the catalogue: %w", ErrPoisoned, err)
+		if err := c.startFile(); err != nil { // the edit is durable all the same; the next one tries again
+			c.warn("rewriting the catalogue", err)
 		}
 	}
 	return nil
 }
 
-// read gives fn the state; it must not keep it.
+// view gives fn the state; it must not keep it.
 func (c *catalogue) view(fn func(s *state)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

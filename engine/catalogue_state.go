@@ -72,8 +72,50 @@ func newState() *state {
 	}
 }
 
-// apply changes the state. It refuses an edit that speaks of what does not exist: the file is then not what was written.
-func (s *state) apply(e *edit) error {
+// check refuses an edit that speaks of what does not exist: it comes too late, or the file is not what was written.
+func (s *state) check(e *edit) error {
+	if e.whole {
+		s = newState()
+	}
+	collections, partitions, segments := map[uint64]bool{}, map[uint64]bool{}, map[segment.ID]uint32{}
+	for _, c := range e.putCollections {
+		collections[c.id] = true
+	}
+	for _, p := range e.putPartitions {
+		if _, ok := s.collections[p.collection]; !ok && !collections[p.collection] {
+			return fmt.Errorf("partition %d of collection %d %w", p.id, p.collection, ErrNotFound)
+		}
+		partitions[p.id] = true
+	}
+	knows := func(id uint64) bool { _, ok := s.partitions[id]; return ok || partitions[id] }
+	for _, r := range e.addSegments {
+		if !knows(r.partition) {
+			return fmt.Errorf("segment %s of partition %d %w", r.manifest.ID, r.partition, ErrNotFound)
+		}
+		if _, ok := s.segments[r.manifest.ID]; ok || segments[r.manifest.ID] > 0 {
+			return fmt.Errorf("segment %s %w", r.manifest.ID, ErrExists)
+		}
+		segments[r.manifest.ID] = r.manifest.Rows
+	}
+	for _, t := range e.tombstones {
+		rows := segments[t.Segment]
+		if r, ok := s.segments[t.Segment]; ok {
+			rows = r.manifest.Rows
+		}
+		if n := len(t.Rows); n > 0 && t.Rows[n-1] >= rows {
+			return fmt.Errorf("tombstone of row %d of segment %s, which has %d", t.Rows[n-1], t.Segment, rows)
+		}
+	}
+	for _, c := range e.cuts {
+		if !knows(c.partition) {
+			return fmt.Errorf("cut of partition %d %w", c.partition, ErrNotFound)
+		}
+	}
+	return nil
+}
+
+// apply changes the state. REQUIRES: check passed.
+func (s *state) apply(e *edit) {
 	if e.whole {
 		*s = *newState()
 	}
@@ -82,34 +124,15 @@ func (s *state) apply(e *edit) error {
 		s.collections[c.id] = c
 	}
 	for _, p := range e.putPartitions {
-		if _, ok := s.collections[p.collection]; !ok {
-			return fmt.Errorf("partition %d of the unknown collection %d", p.id, p.collection)
-		}
 		s.partitions[p.id] = p
 	}
 	for _, r := range e.addSegments {
-		if _, ok := s.partitions[r.partition]; !ok {
-			return fmt.Errorf("segment %s of the unknown partition %d", r.manifest.ID, r.partition)
-		}
-		if _, ok := s.segments[r.manifest.ID]; ok {
-			return fmt.Errorf("segment %s is added twice", r.manifest.ID)
-		}
 		s.segments[r.manifest.ID] = r
 	}
 	for _, t := range e.tombstones {
-		r, ok := s.segments[t.Segment]
-		if !ok {
-			return fmt.Errorf("tombstones of the unknown segment %s", t.Segment)
-		}
-		if n := len(t.Rows); n > 0 && t.Rows[n-1] >= r.manifest.Rows {
-			return fmt.Errorf("tombstone of row %d of segment %s, which has %d", t.Rows[n-1], t.Segment, r.manifest.Rows)
-		}
 		s.dead[t.Segment] = s.dead[t.Segment].With(t.Rows)
 	}
 	for _, c := range e.cuts {
-		if _, ok := s.partitions[c.partition]; !ok {
-			return fmt.Errorf("cut of the unknown partition %d", c.partition)
-		}
 		if s.cuts[c.partition] == nil {
 			s.cuts[c.partition] = map[int]uint64{}
 		}
@@ -133,7 +156,6 @@ func (s *state) apply(e *edit) error {
 	s.nextID = max(s.nextID, e.nextID)
 	s.nextSegment = max(s.nextSegment, e.nextSegment)
 	s.walFirst = max(s.walFirst, e.walFirst)
-	return nil
 }
 
 func (s *state) dropPartition(id uint64) {

@@ -42,7 +42,8 @@ func (e *Engine) recoverStore() error {
 }
 
 func (e *Engine) openCatalogue() error {
-	c, torn, err := openCatalogue(e.fs, e.dir)
+	warn := func(msg string, err error) { e.opts.Logger.Warn(msg, "error", err) }
+	c, torn, err := openCatalogue(e.fs, e.dir, warn)
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (e *Engine) openCatalogue() error {
 		if e.opts.ReadOnly || e.opts.MustExist {
 			return fmt.Errorf("store %w", ErrNotFound)
 		}
-		c = &catalogue{fs: e.fs, dir: e.dir, state: newState(), rewrite: defaultCatalogueBytes}
+		c = &catalogue{fs: e.fs, dir: e.dir, state: newState(), rewrite: defaultCatalogueBytes, warn: warn}
 		e.cat = c
 		return c.startFile()
 	}
