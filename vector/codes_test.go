@@ -139,7 +139,7 @@ func BenchmarkCodes(b *testing.B) {
 			name  string
 			k     vector.CodeKind
 			limit int
-		}{{"8bit", vector.Code8, 128}, {"8bit-small", vector.Code8, 65}, {"4bit", vector.Code4, 128}} {
+		}{{"8bit", vector.Code8, 128}, {"8bit-small", vector.Code8, 64}, {"4bit", vector.Code4, 128}} {
 			for _, dim := range []int{100, 768, 1536} {
 				n := min(2048, 256<<10/test.k.Stride(dim))
 				rows, _ := codeBlock(test.k, n, dim, func() uint8 { return uint8(r.Uint32()) & test.k.Max() })

@@ -318,10 +318,14 @@ func cosBFloat16(q []float32, row []byte, qq float32) float32 {
 	return cosine(l.sum(), qq, norm.sum())
 }
 
+// decodeFloat16 is Float16ToFloat32 for finite elements only, which spares the
+// test for those that are not.
 func decodeFloat16(dst []float32, row []byte) {
 	row = row[:2*len(dst)]
 	for i := range dst {
-		dst[i] = Float16ToFloat32(binary.LittleEndian.Uint16(row[2*i:]))
+		h := uint32(binary.LittleEndian.Uint16(row[2*i:]))
+		f := math.Float32frombits(h&0x7fff<<13) * 0x1p112
+		dst[i] = math.Float32frombits(math.Float32bits(f) | h&0x8000<<16)
 	}
 }
 
