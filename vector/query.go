@@ -54,6 +54,9 @@ func newQuery(c *class, m Metric, e Element, dim int, raw []byte) (*Query, error
 		if err := CheckSparse(raw); err != nil {
 			return nil, err
 		}
+		if n := len(raw) / sparsePair; n > maxSparsePairs {
+			return nil, fmt.Errorf("%w: sparse query of %d pairs, want at most %d", ErrInvalid, n, maxSparsePairs)
+		}
 		return &Query{metric: m, element: e, sparse: newSparseQuery(raw)}, nil
 	}
 	if want := e.RowBytes(dim); len(raw) != want {

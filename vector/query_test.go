@@ -305,7 +305,11 @@ func sparseRow(r *rand.Rand, dst []byte, nnz, spread int) []byte {
 func TestScanSparse(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	for range 200 {
-		raw := sparseRow(r, nil, r.IntN(20), 4)
+		nnz := r.IntN(20)
+		if r.IntN(10) == 0 {
+			nnz = 2000 // crowded tables
+		}
+		raw := sparseRow(r, nil, nnz, 4)
 		q, err := vector.NewQuery(vector.IP, vector.Sparse, 0, raw)
 		require.NoError(t, err)
 		var data []byte
