@@ -88,7 +88,7 @@ func verifyRows(ctx context.Context, part *engine.Partition, w *data.Words) (int
 	}
 	count, err := part.Count(ctx)
 	if err == nil && count != int64(n) {
-		err = fmt.Errorf("Count is %d, but there are %d rows", count, n)
+		err = fmt.Errorf("there are %d rows, but Count says %d", n, count)
 	}
 	return n, err
 }
