@@ -195,6 +195,9 @@ func (w *writer) publish() (wanted bool) {
 		r.payload = nil
 	}
 	l.inFlight -= bytes
+	if l.meanGroup == 0 {
+		l.meanGroup = bytes
+	}
 	l.meanGroup += (bytes - l.meanGroup) / 8
 	clear(w.group)
 	l.admitLocked()
