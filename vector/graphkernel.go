@@ -1,0 +1,62 @@
+package vector
+
+import "fmt"
+
+// SelectBelow turns the scores of one list of coded rows into distances and
+// picks those that are small enough: for each i in order, with the distance
+//
+//	d = terms[i] - dots[i]<<shift
+//
+// (wrapping; terms may be nil and then counts as zeros), it appends to keys,
+// if d < limit, DistanceKey(d, rows[i]). It returns the number of keys
+// written. It is what a graph search does between CodeQuery.Gather and its
+// pool of candidates, where most rows fail the limit.
+//
+// It panics when terms (unless nil) or rows is shorter than dots, or keys is
+// shorter than len(dots)+SelectSlack.
+func SelectBelow(dots, terms []int32, shift uint, rows []uint32, limit int32, keys []uint64) int {
+	n := len(dots)
+	if terms != nil && len(terms) < n || len(rows) < n || len(keys) < n+SelectSlack {
+		panic(fmt.Sprintf("vector: select of %d dots, %d terms, %d rows into %d keys", n, len(terms), len(rows), len(keys)))
+	}
+	if n == 0 {
+		return 0
+	}
+	return selectBelow(dots, terms, shift, rows, limit, keys)
+}
+
+// SelectSlack is the room that SelectBelow needs in keys beyond one for each
+// row: it writes whole registers.
+const SelectSlack = 8
+
+// DistanceKey packs a distance and a row so that keys order by distance, then
+// row.
+func DistanceKey(d int32, row uint32) uint64 {
+	return uint64(uint32(d)^1<<31)<<32 | uint64(row)
+}
+
+// KeyDistance returns the distance of a key.
+func KeyDistance(key uint64) int32 { return int32(uint32(key>>32) ^ 1<<31) }
+
+// selectBelowGo is the oracle of the assembly, and what runs without it.
+func selectBelowGo(dots, terms []int32, shift uint, rows []uint32, limit int32, keys []uint64) int {
+	m := 0
+	rows = rows[:len(dots)]
+	if terms == nil {
+		for i, s := range dots {
+			if d := -(s << shift); d < limit {
+				keys[m] = DistanceKey(d, rows[i])
+				m++
+			}
+		}
+		return m
+	}
+	terms = terms[:len(dots)]
+	for i, s := range dots {
+		if d := terms[i] - s<<shift; d < limit {
+			keys[m] = DistanceKey(d, rows[i])
+			m++
+		}
+	}
+	return m
+}

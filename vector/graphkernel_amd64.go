@@ -1,0 +1,39 @@
+//go:build amd64 && !purego
+
+package vector
+
+import "unsafe"
+
+// selectWide says that the class in use has the compress instruction.
+var selectWide = active.name == "avx512"
+
+//go:noescape
+func selectBelowAVX512(dots, terms *int32, shift uint, rows *uint32, n int, limit int32, keys *uint64) int
+
+//go:noescape
+func prefetch(p unsafe.Pointer, lines int)
+
+//go:noescape
+func prefetchRows(codes *byte, stride int, rows *uint32, n int)
+
+func selectBelow(dots, terms []int32, shift uint, rows []uint32, limit int32, keys []uint64) int {
+	if !selectWide {
+		return selectBelowGo(dots, terms, shift, rows, limit, keys)
+	}
+	return selectBelowAVX512(&dots[0], unsafe.SliceData(terms), shift, &rows[0], len(dots), limit, &keys[0])
+}
+
+// Prefetch asks for the words' cache lines ahead of their use.
+func Prefetch(words []uint32) {
+	if len(words) > 0 {
+		prefetch(unsafe.Pointer(&words[0]), (len(words)+15)/16)
+	}
+}
+
+// PrefetchRows asks for the first cache lines, at most four, of the listed
+// rows of codes. Rows outside codes do no harm.
+func PrefetchRows(codes []byte, stride int, rows []uint32) {
+	if len(rows) > 0 && len(codes) > 0 {
+		prefetchRows(&codes[0], stride, &rows[0], len(rows))
+	}
+}

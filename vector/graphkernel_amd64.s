@@ -1,0 +1,126 @@
+//go:build amd64 && !purego
+
+#include "textflag.h"
+
+// Written by hand: three short loops.
+
+// func selectBelowAVX512(dots, terms *int32, shift uint, rows *uint32, n int, limit int32, keys *uint64) int
+// Requires: AVX512F, BMI2, POPCNT
+TEXT ·selectBelowAVX512(SB), NOSPLIT, $0-64
+	MOVQ         dots+0(FP), AX
+	MOVQ         terms+8(FP), BX
+	VMOVQ        shift+16(FP), X6
+	MOVQ         rows+24(FP), CX
+	MOVQ         n+32(FP), DX
+	MOVL         limit+40(FP), SI
+	VPBROADCASTD SI, Z0
+	MOVQ         keys+48(FP), DI
+	MOVQ         DI, R9                // where the keys began
+	MOVL         $0x80000000, SI
+	VPBROADCASTD SI, Z5
+	MOVL         $0xffff, R10
+	KMOVW        R10, K1
+	XORQ         R11, R11              // offset into dots, terms, rows
+
+block:
+	CMPQ  DX, $16
+	JGE   whole
+	TESTQ DX, DX
+	JLE   done
+	BZHIQ DX, R10, SI
+	KMOVW SI, K1
+
+whole:
+	VMOVDQU32.Z (AX)(R11*1), K1, Z2
+	VPSLLD      X6, Z2, Z2
+	VPXORD      Z3, Z3, Z3
+	TESTQ       BX, BX
+	JZ          subtract
+	VMOVDQU32.Z (BX)(R11*1), K1, Z3
+
+subtract:
+	VPSUBD         Z2, Z3, Z2
+	VPCMPD         $1, Z0, Z2, K1, K2  // distance < limit
+	KMOVW          K2, SI
+	TESTL          SI, SI
+	JZ             next
+	VMOVDQU32.Z    (CX)(R11*1), K1, Z3
+	VPXORD         Z5, Z2, Z2
+	VPCOMPRESSD.Z  Z2, K2, Z2
+	VPCOMPRESSD.Z  Z3, K2, Z3
+	VPMOVZXDQ      Y2, Z4
+	VPSLLQ         $32, Z4, Z4
+	VPMOVZXDQ      Y3, Z7
+	VPORQ          Z7, Z4, Z4
+	VMOVDQU64      Z4, (DI)
+	POPCNTL        SI, SI
+	CMPL           SI, $8
+	JLE            advance
+	VEXTRACTI64X4  $1, Z2, Y2
+	VEXTRACTI64X4  $1, Z3, Y3
+	VPMOVZXDQ      Y2, Z4
+	VPSLLQ         $32, Z4, Z4
+	VPMOVZXDQ      Y3, Z7
+	VPORQ          Z7, Z4, Z4
+	VMOVDQU64      Z4, 64(DI)
+
+advance:
+	LEAQ (DI)(SI*8), DI
+
+next:
+	ADDQ $64, R11
+	SUBQ $16, DX
+	JMP  block
+
+done:
+	VZEROUPPER
+	SUBQ R9, DI
+	SHRQ $3, DI
+	MOVQ DI, ret+56(FP)
+	RET
+
+// func prefetch(p unsafe.Pointer, lines int)
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), AX
+	MOVQ lines+8(FP), CX
+
+line:
+	PREFETCHT0 (AX)
+	ADDQ       $64, AX
+	DECQ       CX
+	JG         line
+	RET
+
+// func prefetchRows(codes *byte, stride int, rows *uint32, n int)
+TEXT ·prefetchRows(SB), NOSPLIT, $0-32
+	MOVQ codes+0(FP), AX
+	MOVQ stride+8(FP), BX
+	MOVQ rows+16(FP), CX
+	MOVQ n+24(FP), DX
+	CMPQ BX, $64
+	JLE  one
+
+two:
+	MOVL       (CX), SI
+	IMULQ      BX, SI
+	PREFETCHT0 (AX)(SI*1)
+	PREFETCHT0 64(AX)(SI*1)
+	CMPQ       BX, $128
+	JLE        twonext
+	PREFETCHT0 128(AX)(SI*1)
+	PREFETCHT0 192(AX)(SI*1)
+
+twonext:
+	ADDQ $4, CX
+	DECQ DX
+	JG   two
+	RET
+
+one:
+	MOVL       (CX), SI
+	IMULQ      BX, SI
+	PREFETCHT0 (AX)(SI*1)
+	ADDQ       $4, CX
+	DECQ       DX
+	JG         one
+	RET

@@ -1,0 +1,14 @@
+//go:build !amd64 || purego
+
+package vector
+
+func selectBelow(dots, terms []int32, shift uint, rows []uint32, limit int32, keys []uint64) int {
+	return selectBelowGo(dots, terms, shift, rows, limit, keys)
+}
+
+// Prefetch asks for the words' cache lines ahead of their use.
+func Prefetch([]uint32) {}
+
+// PrefetchRows asks for the first cache lines, at most four, of the listed
+// rows of codes. Rows outside codes do no harm.
+func PrefetchRows([]byte, int, []uint32) {}

@@ -1,0 +1,60 @@
+package vector_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/selkiedb/selkie/vector"
+)
+
+func TestSelectBelow(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for n := range 70 {
+		for _, limit := range []int32{math.MinInt32, -500, 0, 500, math.MaxInt32} {
+			for shift := range uint(2) {
+				dots, terms, rows := make([]int32, n), make([]int32, n), make([]uint32, n)
+				for i := range n {
+					dots[i], terms[i], rows[i] = r.Int32N(2001)-1000, r.Int32N(2001)-1000, r.Uint32()
+				}
+				if n > 3 {
+					dots[3], terms[3] = math.MinInt32, math.MaxInt32 // wraps
+				}
+				for _, terms := range [][]int32{terms, nil} {
+					keys := make([]uint64, n+vector.SelectSlack+3)
+					m := vector.SelectBelow(dots, terms, shift, rows, limit, keys)
+					var want []uint64
+					for i := range n {
+						d := -(dots[i] << shift)
+						if terms != nil {
+							d += terms[i]
+						}
+						if d < limit {
+							want = append(want, vector.DistanceKey(d, rows[i]))
+							require.Equal(t, d, vector.KeyDistance(vector.DistanceKey(d, rows[i])))
+						}
+					}
+					require.Equal(t, want, append([]uint64(nil), keys[:m]...))
+					require.Equal(t, make([]uint64, 3), keys[n+vector.SelectSlack:], "beyond the slack")
+				}
+			}
+		}
+	}
+	require.Panics(t, func() { vector.SelectBelow(make([]int32, 4), nil, 0, make([]uint32, 4), 0, make([]uint64, 4)) })
+}
+
+func TestDistanceKeyOrder(t *testing.T) {
+	require.Less(t, vector.DistanceKey(-1, 9), vector.DistanceKey(0, 1))
+	require.Less(t, vector.DistanceKey(5, 1), vector.DistanceKey(5, 2))
+	require.Less(t, vector.DistanceKey(math.MinInt32, 0), vector.DistanceKey(math.MaxInt32, 0))
+}
+
+func TestPrefetchDoesNothingVisible(t *testing.T) {
+	vector.Prefetch(nil)
+	vector.Prefetch(make([]uint32, 5))
+	vector.PrefetchRows(nil, 64, nil)
+	vector.PrefetchRows(make([]byte, 256), 64, []uint32{0, 3})
+	vector.PrefetchRows(make([]byte, 640), 320, []uint32{0, 1})
+}
