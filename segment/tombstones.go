@@ -56,6 +56,8 @@ func (t *Tombstones) Add(rows []uint32, lsn uint64) int {
 	if len(fresh) == 0 {
 		return 0
 	}
+	slices.Sort(fresh)
+	fresh = slices.Compact(fresh) // a key may be listed twice
 	next := marked.With(fresh)
 	n := int(next.Count() - marked.Count())
 	t.mu.Lock()
