@@ -151,23 +151,29 @@ func decodeMeta(raw []byte) (m *Meta, err error) {
 		return nil, fmt.Errorf("%w: %d rows, LSN %d to %d, %d columns", errBadMeta, m.Rows, m.MinLSN, m.MaxLSN, t.ColumnsLength())
 	}
 	m.columns = make([]columnMeta, t.ColumnsLength())
+	left := len(body) // for chunks: a table that is named many times must not be decoded into more than there is
 	for i := range m.columns {
 		var c fb.Column
 		if !t.Columns(&c, i) {
 			return nil, fmt.Errorf("%w: column %d is absent", errBadMeta, i)
 		}
-		if err := m.columns[i].decode(&c, m.Rows, len(body)); err != nil {
+		if err := m.columns[i].decode(&c, m.Rows, left); err != nil {
 			return nil, err
 		}
+		left -= chunkMetaBytes * len(m.columns[i].starts)
 	}
 	return m, nil
 }
 
+// chunkMetaBytes are what a chunk takes in the meta at least: its first row and its checksum.
+const chunkMetaBytes = 8
+
+// decode reads a column of at most limit bytes.
 func (c *columnMeta) decode(t *fb.Column, rows uint32, limit int) error {
 	c.field, c.typ, c.width, c.nullable = t.FieldId(), schema.DataType(t.Type()), int(t.Width()), t.Nullable()
 	c.nulls, c.bytes = t.Nulls(), t.Bytes()
 	n := t.StartsLength()
-	if n == 0 || n > limit/4 || t.SumsLength() != n {
+	if n == 0 || n > limit/chunkMetaBytes || t.SumsLength() != n {
 		return fmt.Errorf("%w: field %d has %d chunks and %d checksums", errBadMeta, c.field, n, t.SumsLength())
 	}
 	c.starts, c.sums = make([]uint32, n), make([]uint32, n)
