@@ -78,7 +78,7 @@ func catalogues(names []string) []uint64 {
 }
 
 // openCatalogue reads the newest catalogue of a directory. It returns nil if there is none.
-func openCatalogue(fs vfs.FS, dir string, warn func(msg string, err error)) (c *catalogue, torn bool, err error) {
+func openCatalogue(fs vfs.FS, dir string, rewrite int64, warn func(msg string, err error)) (c *catalogue, torn bool, err error) {
 	names, err := fs.List(dir)
 	if err != nil {
 		return nil, false, err
@@ -88,7 +88,7 @@ func openCatalogue(fs vfs.FS, dir string, warn func(msg string, err error)) (c *
 		return nil, false, nil
 	}
 	seq := seqs[len(seqs)-1]
-	c = &catalogue{fs: fs, dir: dir, seq: seq, state: newState(), rewrite: defaultCatalogueBytes, warn: warn}
+	c = &catalogue{fs: fs, dir: dir, seq: seq, state: newState(), rewrite: rewrite, warn: warn}
 	path := fs.PathJoin(dir, catalogueName(seq))
 	f, err := fs.Open(path, vfs.SequentialReadsOption)
 	if err != nil {

@@ -70,8 +70,9 @@ func Open(dir string, o *Options) (*Engine, error) {
 }
 
 func open(dir string, o Options) (_ *Engine, err error) {
+	made := 0
 	if !o.ReadOnly && !o.MustExist {
-		if err := o.FS.MkdirAll(dir, 0o755); err != nil {
+		if made, err = makeDir(o.FS, dir); err != nil {
 			return nil, err
 		}
 	}
@@ -99,7 +100,7 @@ func open(dir string, o Options) (_ *Engine, err error) {
 		}
 	}
 	e.env = e.newEnv()
-	if err := e.recoverStore(); err != nil {
+	if err := e.recoverStore(made); err != nil {
 		return nil, err
 	}
 	if !o.ReadOnly {

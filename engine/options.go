@@ -41,6 +41,9 @@ type Options struct {
 	LogBytes int64
 	// LogFileBytes is the size of a full-grown log file. Default 64 MiB.
 	LogFileBytes int64
+	// CatalogueBytes is the size from which on the catalogue is rewritten when it has grown to four times what it began with.
+	// Default 1 MiB.
+	CatalogueBytes int64
 	// CacheBytes is the size of the block cache that all sealed segments share. Default 64 MiB.
 	CacheBytes int64
 	// BatchBytes bounds the size of the values in one call. Default 64 MiB, Milvus's limit of a request.
@@ -83,6 +86,7 @@ func (o *Options) withDefaults() Options {
 	def(&out.MinIdleBytes, 16<<20)
 	def(&out.GrowingBytes, 1<<30)
 	def(&out.LogBytes, 1<<30)
+	def(&out.CatalogueBytes, defaultCatalogueBytes)
 	def(&out.CacheBytes, 64<<20)
 	def(&out.BatchBytes, 64<<20)
 	defTime(&out.MaxSegmentAge, 24*time.Hour)

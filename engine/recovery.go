@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/selkiedb/selkie/partition"
 	"github.com/selkiedb/selkie/segment"
 	"github.com/selkiedb/selkie/wal"
@@ -19,8 +21,10 @@ import (
 //  5. start a new log file
 //
 // It changes nothing that a crash in the middle would miss: the next recovery does the same.
-func (e *Engine) recoverStore() error {
-	if err := e.openCatalogue(); err != nil {
+//
+// made is how many levels of the store's path this open made.
+func (e *Engine) recoverStore(made int) error {
+	if err := e.openCatalogue(made); err != nil {
 		return err
 	}
 	if !e.opts.ReadOnly {
@@ -41,9 +45,9 @@ func (e *Engine) recoverStore() error {
 	return e.openLog(walFirst, logLSN, lastLSN)
 }
 
-func (e *Engine) openCatalogue() error {
+func (e *Engine) openCatalogue(made int) error {
 	warn := func(msg string, err error) { e.opts.Logger.Warn(msg, "error", err) }
-	c, torn, err := openCatalogue(e.fs, e.dir, warn)
+	c, torn, err := openCatalogue(e.fs, e.dir, e.opts.CatalogueBytes, warn)
 	if err != nil {
 		return err
 	}
@@ -54,8 +58,11 @@ func (e *Engine) openCatalogue() error {
 		if e.opts.ReadOnly || e.opts.MustExist {
 			return fmt.Errorf("store %w", ErrNotFound)
 		}
-		c = &catalogue{fs: e.fs, dir: e.dir, state: newState(), rewrite: defaultCatalogueBytes, warn: warn}
+		c = &catalogue{fs: e.fs, dir: e.dir, state: newState(), rewrite: e.opts.CatalogueBytes, warn: warn}
 		e.cat = c
+		if err := syncParents(e.fs, e.dir, max(made, 1)); err != nil {
+			return err
+		}
 		return c.startFile()
 	}
 	e.cat = c
@@ -86,6 +93,39 @@ func (e *Engine) checkEmpty() error {
 	return nil
 }
 
+// makeDir makes a directory and its parents, and tells how many of them were missing.
+func makeDir(fsys vfs.FS, dir string) (made int, err error) {
+	for d := dir; ; made++ {
+		if _, err := fsys.Stat(d); err == nil {
+			break
+		}
+		parent := fsys.PathDir(d)
+		if parent == d {
+			break
+		}
+		d = parent
+	}
+	return made, fsys.MkdirAll(dir, 0o755)
+}
+
+// syncParents makes the path to a new store durable. The lowest directories, as many as must, have to be synced; those above were
+// there before, unless an open before this one died after it made them, and may not be ours to open.
+func syncParents(fsys vfs.FS, dir string, must int) error {
+	for d := dir; ; must-- {
+		parent := fsys.PathDir(d)
+		if parent == d {
+			return nil
+		}
+		if err := syncDir(fsys, parent); err != nil {
+			if must > 0 {
+				return err
+			}
+			return nil
+		}
+		d = parent
+	}
+}
+
 // removeGarbage makes the directories and removes what a crash left in them.
 func (e *Engine) removeGarbage() error {
 	known := map[string]bool{}
@@ -94,10 +134,13 @@ func (e *Engine) removeGarbage() error {
 			known[id.String()] = true
 		}
 	})
-	for _, sub := range []string{tempDir, segmentsDir} {
+	for _, sub := range []string{tempDir, segmentsDir, logDir} {
 		path := e.fs.PathJoin(e.dir, sub)
 		if err := e.fs.MkdirAll(path, 0o755); err != nil {
 			return err
+		}
+		if sub == logDir {
+			continue // what is in it is the log's business
 		}
 		names, err := e.fs.List(path)
 		if err != nil {
