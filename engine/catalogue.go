@@ -102,7 +102,8 @@ func openCatalogue(fs vfs.FS, dir string, rewrite int64, warn func(msg string, e
 	return c, torn, err
 }
 
-// read applies every edit of the file. torn tells that it ends in one that was never acknowledged.
+// read applies every edit of the file. torn tells that its end may not be on disk: it was never acknowledged, or the mark does not
+// cover it. What recovery does relies on all that was read, so the caller writes it anew first.
 func (c *catalogue) read(path string, raw []byte) (torn bool, err error) {
 	damage := func(at int64, kind, format string, args ...any) error {
 		return &CorruptionError{Path: path, Offset: at, Kind: kind, Err: fmt.Errorf(format, args...)}
@@ -159,7 +160,7 @@ func (c *catalogue) read(path string, raw []byte) (torn bool, err error) {
 		return false, damage(catFramesAt, "format", "the catalogue holds no edit")
 	}
 	c.end = at
-	return torn || !markOK, nil
+	return torn || !markOK || mark < at, nil
 }
 
 func (c *catalogue) readMark(b []byte) (end int64, ok bool) {
@@ -275,9 +276,16 @@ func (c *catalogue) removeOld() error {
 	if err != nil {
 		return err
 	}
+	synced := false
 	for _, n := range names {
 		tmp := strings.HasPrefix(n, cataloguePrefix) && strings.HasSuffix(n, ".tmp")
 		if seqs := catalogues([]string{n}); tmp || len(seqs) == 1 && seqs[0] < c.seq {
+			if !synced { // a process that was killed may have renamed the newest, and no more
+				if err := syncDir(c.fs, c.dir); err != nil {
+					return err
+				}
+				synced = true
+			}
 			err = errors.Join(err, c.fs.Remove(c.fs.PathJoin(c.dir, n)))
 		}
 	}
