@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -321,13 +323,13 @@ func TestPowerCutAfterKill(t *testing.T) {
 func killedAt(t testing.TB, script []step, k int) (img crashImage, ended bool) {
 	mem := vfs.NewCrashableMem()
 	var n atomic.Int64
-	fs := newHookFS(mem, func(op fsOp) error {
+	hooked := newHookFS(mem, func(op fsOp) error {
 		if op.changes() && n.Add(1) >= int64(k) || n.Load() >= int64(k) {
-			return errKilled
+			return &fs.PathError{Op: string(op.kind), Path: op.path, Err: errKilled}
 		}
 		return nil
 	})
-	s := &session{dir: "data/store", opts: tiny(fs)}
+	s := &session{dir: "data/store", opts: tiny(hooked)}
 	img = crashImage{fs: mem, at: fmt.Sprintf("kill at operation %d", k)}
 	err := s.open()
 	for i := 0; err == nil && i < len(script); i++ {
@@ -353,21 +355,24 @@ func TestDropRacesFlush(t *testing.T) {
 	script := slices.Clone(life()[:3])
 	mem := vfs.NewMem()
 	var armed atomic.Bool
+	var drop, flushes sync.Once
 	dropping, flushing := make(chan struct{}), make(chan struct{})
 	fs := newHookFS(mem, func(op fsOp) error {
 		if !armed.Load() || op.kind != opSync {
 			return nil
 		}
-		switch mem.PathBase(op.path) {
-		case "CATALOGUE-000001":
-			if armed.CompareAndSwap(true, false) { // the drop holds the catalogue: let the flush come up behind it
+		switch base := mem.PathBase(op.path); {
+		case strings.HasPrefix(base, "CATALOGUE"):
+			drop.Do(func() { // it holds the catalogue: let the flush come up behind it
 				close(dropping)
 				<-flushing
 				time.Sleep(30 * time.Millisecond)
-			}
-		case "seg":
-			<-dropping
-			close(flushing)
+			})
+		case base == "seg":
+			flushes.Do(func() {
+				<-dropping
+				close(flushing)
+			})
 		}
 		return nil
 	})

@@ -199,7 +199,11 @@ func (l *Log) resume(rec *recovery) error {
 	n := len(rec.files)
 	tail, h := rec.files[n-1], rec.headers[n-1]
 	if n > 1 && !rec.files[n-2].rotated {
-		// A crash came between the rename of the last file and the rotate frame.
+		// A crash came between the rename of the last file and the rotate frame, or even before the sync of the rename:
+		// the frame must not say that the file exists before that is so.
+		if err := l.syncDir(); err != nil {
+			return err
+		}
 		if err := l.rotateLate(rec.files[n-2].path, rec.headers[n-2], h.prev); err != nil {
 			return err
 		}
