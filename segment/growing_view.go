@@ -102,14 +102,35 @@ func (v *GrowingView) Read(ctx context.Context, f *schema.Field, rows []uint32, 
 		return readMissing(f, len(rows), dst)
 	}
 	c := v.g.cols[i]
-	for n, row := range rows {
-		if n%4096 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+	for n := 0; n < len(rows); {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		raw, ok := c.value(row)
-		dst.AppendValue(raw, ok)
+		for end := min(n+4096, len(rows)); n < end; {
+			n += c.read(rows[n:end], dst)
+		}
 	}
 	return nil
+}
+
+// read appends the first rows of the list, as many as lie one after another in one chunk, and returns their number.
+func (c *growingColumn) read(rows []uint32, dst *column.Builder) int {
+	run := 1
+	for run < len(rows) && rows[run] == rows[0]+uint32(run) {
+		run++
+	}
+	if c.fixed == nil || run == 1 {
+		raw, ok := c.value(rows[0])
+		dst.AppendValue(raw, ok)
+		return 1
+	}
+	d := column.Data{Width: c.fixed.width, Fixed: c.fixed.run(rows[0], rows[0]+uint32(run))}
+	d.Rows = len(d.Fixed) / d.Width
+	if c.valid != nil {
+		d.Valid = c.valid.runOf(rows[0], d.Rows)
+	}
+	dst.AppendData(d, 0, d.Rows)
+	return d.Rows
 }
 
 // Find calls fn for the live rows of the keys.
