@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"maps"
 	"os"
@@ -16,6 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/selkiedb/selkie/column"
@@ -485,4 +490,170 @@ func unpackStore(t *testing.T, from, dir string) {
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(path, raw, 0o644))
 	}
+}
+
+// A newer version of each format is refused with an error that names it, and the store is left as it is.
+func TestNewerVersionsAreRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		raise func(t *testing.T, dir string)
+		want  string // in the error's text
+		file  string // likewise
+	}{
+		"catalogue file": {raiseCatalogueFile, "format version 2; this program reads 1", "CATALOGUE-000001"},
+		"catalogue edit": {raiseCatalogueEdit, "catalogue version 2; this program reads up to 1", "CATALOGUE-000001"},
+		"segment":        {raiseSegment, "segment format version 2; this program reads up to 1", "rows.sst"},
+		"log file":       {raiseLogFile, "format version 2, this code reads 1", "000001.wal"},
+		"log record":     {raiseLogRecord, "log record version 2; this program reads 1", "LSN 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "store")
+			eng, err := engine.Open(dir, goldenOptions())
+			require.NoError(t, err)
+			part := fiveEntities(t, eng)
+			_, err = part.Flush(context.Background())
+			require.NoError(t, err)
+			_, err = part.Delete(context.Background(), column.IntKeys(0, 1))
+			require.NoError(t, err)
+			require.NoError(t, eng.Close())
+
+			c.raise(t, dir)
+			before := fileSizes(t, dir)
+			for _, readOnly := range []bool{true, false} {
+				o := goldenOptions()
+				o.ReadOnly = readOnly
+				_, err := engine.Open(dir, o)
+				require.ErrorContains(t, err, c.want)
+				require.ErrorContains(t, err, c.file)
+			}
+			require.Equal(t, before, fileSizes(t, dir))
+		})
+	}
+}
+
+var crcTable = crc32.MakeTable(crc32.Castagnoli)
+
+func patch(t *testing.T, path string, change func(raw []byte)) {
+	raw, err := os.ReadFile(path)
+	require.NoError(t, err)
+	change(raw)
+	require.NoError(t, os.WriteFile(path, raw, 0o644))
+}
+
+func put32(b []byte, v uint32) { binary.LittleEndian.PutUint32(b, v) }
+func get32(b []byte) uint32    { return binary.LittleEndian.Uint32(b) }
+
+// raiseFlatbuffer sets the first field of a FlatBuffer's root table, which is the version in all of ours, to 2.
+func raiseFlatbuffer(b []byte) {
+	table := get32(b)
+	vtable := table - get32(b[table:])
+	field := uint32(binary.LittleEndian.Uint16(b[vtable+4:]))
+	put32(b[table+field:], 2)
+}
+
+func raiseCatalogueFile(t *testing.T, dir string) {
+	patch(t, filepath.Join(dir, "CATALOGUE-000001"), func(raw []byte) {
+		put32(raw[8:], 2)
+		put32(raw[60:], crc32.Checksum(raw[:60], crcTable))
+	})
+}
+
+// eachEdit calls change with the payload of each frame of the catalogue, and makes the frame's checksum right again.
+func eachEdit(raw []byte, change func(edit []byte)) {
+	for at := 128; at < len(raw); {
+		n := int(get32(raw[at:]))
+		change(raw[at+24 : at+24+n])
+		put32(raw[at+4:], crc32.Checksum(raw[at+8:at+24+n], crcTable))
+		at += (24 + n + 7) &^ 7
+	}
+}
+
+func raiseCatalogueEdit(t *testing.T, dir string) {
+	patch(t, filepath.Join(dir, "CATALOGUE-000001"), func(raw []byte) { eachEdit(raw, raiseFlatbuffer) })
+}
+
+// raiseSegment writes the segment's table anew with a meta of version 2, and has the catalogue name that.
+func raiseSegment(t *testing.T, dir string) {
+	paths, err := filepath.Glob(filepath.Join(dir, "seg", "*", "rows.sst"))
+	require.NoError(t, err)
+	require.Len(t, paths, 1)
+	type pair struct{ key, value []byte }
+	var pairs []pair
+	f, err := vfs.Default.Open(paths[0])
+	require.NoError(t, err)
+	info, err := f.Stat()
+	require.NoError(t, err)
+	readable, err := sstable.NewSimpleReadable(f)
+	require.NoError(t, err)
+	r, err := sstable.NewReader(context.Background(), readable, sstable.ReaderOptions{})
+	require.NoError(t, err)
+	it, err := r.NewIter(sstable.NoTransforms, nil, nil, sstable.AssertNoBlobHandles)
+	require.NoError(t, err)
+	for kv := it.First(); kv != nil; kv = it.Next() {
+		v, _, err := kv.Value(nil)
+		require.NoError(t, err)
+		pairs = append(pairs, pair{bytes.Clone(kv.K.UserKey), bytes.Clone(v)})
+	}
+	require.NoError(t, it.Close())
+	require.NoError(t, r.Close())
+
+	meta := pairs[len(pairs)-1]
+	require.EqualValues(t, 'm', meta.key[0])
+	oldSum := crc32.Checksum(meta.value, crcTable)
+	raiseFlatbuffer(meta.value[8:])
+	put32(meta.value, crc32.Checksum(meta.value[8:], crcTable))
+	newSum := crc32.Checksum(meta.value, crcTable)
+
+	out, err := vfs.Default.Create(paths[0], vfs.WriteCategoryUnspecified)
+	require.NoError(t, err)
+	w := sstable.NewWriter(objstorageprovider.NewFileWritable(out), sstable.WriterOptions{TableFormat: sstable.TableFormatPebblev7})
+	for _, p := range pairs {
+		require.NoError(t, w.Set(p.key, p.value))
+	}
+	require.NoError(t, w.Close())
+	size, err := os.Stat(paths[0])
+	require.NoError(t, err)
+
+	u32 := func(v uint32) []byte { return binary.LittleEndian.AppendUint32(nil, v) }
+	u64 := func(v int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(v)) }
+	changed := 0
+	patch(t, filepath.Join(dir, "CATALOGUE-000001"), func(raw []byte) {
+		eachEdit(raw, func(edit []byte) {
+			for _, swap := range [][2][]byte{{u32(oldSum), u32(newSum)}, {u64(info.Size()), u64(size.Size())}} {
+				if at := bytes.Index(edit, swap[0]); at >= 0 {
+					copy(edit[at:], swap[1])
+					changed++
+				}
+			}
+		})
+	})
+	require.Equal(t, 2, changed)
+}
+
+func raiseLogFile(t *testing.T, dir string) {
+	patch(t, filepath.Join(dir, "wal", "000001.wal"), func(raw []byte) {
+		put32(raw[8:], 2)
+		put32(raw[4092:], crc32.Checksum(raw[:4092], crcTable))
+	})
+}
+
+// raiseLogRecord raises the version of the second record, the delete.
+func raiseLogRecord(t *testing.T, dir string) {
+	patch(t, filepath.Join(dir, "wal", "000001.wal"), func(raw []byte) {
+		for at, records := 4096, 0; ; {
+			n := int(get32(raw[at+4:]))
+			require.NotZero(t, get32(raw[at:]), "the log ends before its second record")
+			if raw[at+36] == 1 { // data
+				records++
+			}
+			if records == 2 {
+				payload := raw[at+40 : at+40+n]
+				payload[0] = 2
+				put32(raw[at+32:], crc32.Checksum(payload, crcTable))
+				head := binary.LittleEndian.AppendUint64(nil, uint64(at))
+				put32(raw[at:], crc32.Checksum(append(head, raw[at+4:at+40]...), crcTable))
+				return
+			}
+			at += (40 + n + 7) &^ 7
+		}
+	})
 }
