@@ -57,7 +57,8 @@
 // same flush get the same receipt.
 //
 // Segments are sealed without being asked, too: by size, rows, age, idle time, the size of the log and want of memory
-// (Options).
+// (Options). A flush that went wrong, on a full disk say, is tried again at the next Options.Tick; until then its
+// rows are in memory and in the log, and are found by reads.
 //
 // # Keys
 //
