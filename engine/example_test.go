@@ -578,6 +578,6 @@ func ExampleEngine_Metrics() {
 	must(part.Flush(ctx))
 	must(part.Search(ctx, query.Nearest("place", []float32{9, 45})))
 	m := eng.Metrics()
-	fmt.Println(m.Collections, m.Partitions, m.Segments.Segments, m.InsertedRows, m.Flushes, m.Searches, m.VisibleLSN)
-	// Output: 1 2 1 5 1 1 1
+	fmt.Println(m.Collections, m.Partitions, m.Segments.Segments, m.InsertedRows, m.Flushes, m.Searches)
+	// Output: 1 2 1 5 1 1
 }

@@ -503,7 +503,7 @@ func TestNewerVersionsAreRefused(t *testing.T) {
 		"catalogue edit": {raiseCatalogueEdit, "catalogue version 2; this program reads up to 1", "CATALOGUE-000001"},
 		"segment":        {raiseSegment, "segment format version 2; this program reads up to 1", "rows.sst"},
 		"log file":       {raiseLogFile, "format version 2, this code reads 1", "000001.wal"},
-		"log record":     {raiseLogRecord, "log record version 2; this program reads 1", "LSN 2"},
+		"log record":     {raiseLogRecord, "log record version 2; this program reads 1", "LSN "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "store")
@@ -636,21 +636,18 @@ func raiseLogFile(t *testing.T, dir string) {
 	})
 }
 
-// raiseLogRecord raises the version of the second record, the delete.
+// raiseLogRecord raises the version of the delete.
 func raiseLogRecord(t *testing.T, dir string) {
 	patch(t, filepath.Join(dir, "wal", "000001.wal"), func(raw []byte) {
-		for at, records := 4096, 0; ; {
+		for at := 4096; ; {
 			n := int(get32(raw[at+4:]))
-			require.NotZero(t, get32(raw[at:]), "the log ends before its second record")
-			if raw[at+36] == 1 { // data
-				records++
-			}
-			if records == 2 {
-				payload := raw[at+40 : at+40+n]
+			require.NotZero(t, get32(raw[at:]), "the log holds no delete")
+			payload := raw[at+40 : at+40+n]
+			if raw[at+36] == 1 && payload[1] == 3 { // a data frame; a delete
 				payload[0] = 2
 				put32(raw[at+32:], crc32.Checksum(payload, crcTable))
-				head := binary.LittleEndian.AppendUint64(nil, uint64(at))
-				put32(raw[at:], crc32.Checksum(append(head, raw[at+4:at+40]...), crcTable))
+				place := binary.LittleEndian.AppendUint64(nil, uint64(at))
+				put32(raw[at:], crc32.Checksum(append(place, raw[at+4:at+40]...), crcTable))
 				return
 			}
 			at += (40 + n + 7) &^ 7
