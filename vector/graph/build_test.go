@@ -1,0 +1,267 @@
+package graph_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/selkiedb/selkie/vector"
+	"github.com/selkiedb/selkie/vector/graph"
+)
+
+var metrics = []vector.Metric{vector.L2, vector.IP, vector.Cosine}
+
+func TestRecallOfDefaults(t *testing.T) {
+	for _, m := range metrics {
+		t.Run(m.String(), func(t *testing.T) {
+			c := wordRows(t, m, 19_000)
+			ix := build(t, c, graph.Options{})
+			require.False(t, ix.Flat())
+			recall, stats := c.recall(t, ix, 10, graph.SearchOptions{}, nil)
+			t.Logf("k 10: recall %.4f, %+v", recall, stats)
+			require.GreaterOrEqual(t, recall, .95)
+			recall, stats = c.recall(t, ix, 100, graph.SearchOptions{}, nil)
+			t.Logf("k 100: recall %.4f, %+v", recall, stats)
+			require.GreaterOrEqual(t, recall, .95)
+			recall, stats = c.recall(t, ix, 10, graph.SearchOptions{Ef: 400, Refine: 100}, nil)
+			t.Logf("ef 400: recall %.4f, %+v", recall, stats)
+			require.GreaterOrEqual(t, recall, .99)
+		})
+	}
+}
+
+// TestRowsFindThemselves asks for rows of the index: the entry of the search is
+// far from most of them.
+func TestRowsFindThemselves(t *testing.T) {
+	c := wordRows(t, vector.L2, 8000)
+	ix := build(t, c, graph.Options{FlatBytes: -1})
+	c.queries = c.rows[:500*c.dim]
+	recall, _ := c.recall(t, ix, 1, graph.SearchOptions{}, nil)
+	require.GreaterOrEqual(t, recall, .99)
+}
+
+func TestFlatIndexIsExact(t *testing.T) {
+	for _, m := range metrics {
+		c := wordRows(t, m, 5000)
+		ix := build(t, c, graph.Options{})
+		require.True(t, ix.Flat())
+		recall, stats := c.recall(t, ix, 10, graph.SearchOptions{Refine: 60}, nil)
+		require.GreaterOrEqual(t, recall, .999)
+		require.Equal(t, graph.Stats{Distances: 5000, Exact: 60}, stats)
+	}
+}
+
+func TestBuildDoesNotDependOnWorkersOrMemory(t *testing.T) {
+	c := wordRows(t, vector.Cosine, 5000)
+	o := graph.Options{Workers: 1, Seed: 5, FlatBytes: -1, LeafRows: 300}
+	one := build(t, c, o)
+	o.Workers = 3
+	sameIndex(t, one, build(t, c, o))
+
+	// Longer lists, so that they are what the memory goes into.
+	o.Workers, o.Candidates = 1, 300
+	one = build(t, c, o)
+	unbounded, err := o.Memory(c.n(), c.dim)
+	require.NoError(t, err)
+	for o.MemoryBudget = unbounded; ; o.MemoryBudget -= unbounded / 100 {
+		if passes, err := o.Passes(c.n(), c.dim); passes > 3 {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+	}
+	sameIndex(t, one, build(t, c, o))
+
+	o.MemoryBudget, o.Seed = 0, 6
+	other := build(t, c, o)
+	require.NotEqual(t, one.Entries(), other.Entries())
+}
+
+func TestBudgetTooSmall(t *testing.T) {
+	c := wordRows(t, vector.L2, 10_000)
+	_, err := graph.Build(context.Background(), c.source(), c.metric, graph.Options{MemoryBudget: 5 << 20})
+	require.ErrorIs(t, err, graph.ErrMemory)
+	var needs, budget int64
+	var rows int
+	_, scanErr := fmt.Sscanf(err.Error(), graph.ErrMemory.Error()+": a graph of %d rows needs %d bytes to build, the budget is %d", &rows, &needs, &budget)
+	require.NoError(t, scanErr, err)
+	require.Equal(t, int64(5<<20), budget)
+	build(t, c, graph.Options{MemoryBudget: needs})
+}
+
+// TestOddData builds graphs where little is to be told apart.
+func TestOddData(t *testing.T) {
+	fill := func(n, dim int, value func(i, j int) float32) []float32 {
+		v := make([]float32, n*dim)
+		for i := range v {
+			v[i] = value(i/dim, i%dim)
+		}
+		return v
+	}
+	same := func(i, j int) float32 { return float32(j) - 3 }
+	cases := []struct {
+		name string
+		n    int
+		dim  int
+		data func(i, j int) float32
+	}{
+		{"none", 0, 8, same},
+		{"one row", 1, 8, same},
+		{"two rows", 2, 8, func(i, j int) float32 { return float32(i + j) }},
+		{"three rows", 3, 8, func(i, j int) float32 { return float32(i + j) }},
+		{"all equal", 3000, 8, same},
+		{"all zero", 2500, 5, func(int, int) float32 { return 0 }},
+		{"half equal", 4000, 20, func(i, j int) float32 {
+			if i%2 == 0 {
+				return same(i, j)
+			}
+			return float32((i*7919+j*104729)%1000) - 500
+		}},
+		{"few values", 5000, 3, func(i, j int) float32 { return float32(i * (j + 1) % 7) }},
+		{"many zero", 2000, 30, func(i, j int) float32 {
+			if i%3 > 0 || (i+j)%4 > 0 {
+				return 0
+			}
+			return float32((i*31+j*17)%100) - 50
+		}},
+		{"one dimension", 3000, 1, func(i, _ int) float32 { return float32(i*7919%3001) - 1000 }},
+		{"far outlier", 2000, 16, func(i, j int) float32 {
+			if i == 77 {
+				return 1e30
+			}
+			return float32((i*7919+j*104729)%1000) - 500
+		}},
+		{"huge", 1500, 17, func(i, j int) float32 { return (float32((i*7919+j*104729)%1000) - 500) * 6e35 }},
+		{"tiny", 1500, 33, func(i, j int) float32 { return (float32((i*7919+j*104729)%1000) - 500) * 1e-42 }},
+		{"63 dimensions", 600, 63, func(i, j int) float32 { return float32((i*7919+j*104729)%1000) - 500 }},
+		{"65 dimensions", 600, 65, func(i, j int) float32 { return float32((i*7919+j*104729)%1000) - 500 }},
+		{"most dimensions", 150, 32768, func(i, j int) float32 { return float32((i*7919+j*104729)%1000) - 500 }},
+	}
+	for _, tc := range cases {
+		for _, m := range metrics {
+			t.Run(tc.name+"/"+m.String(), func(t *testing.T) {
+				rows := fill(tc.n, tc.dim, tc.data)
+				c := newCollection(m, tc.dim, rows, nil)
+				ix := build(t, c, graph.Options{FlatBytes: -1, LeafRows: 256, Degree: 16, Candidates: 32, Entries: 32})
+				require.Equal(t, tc.n <= 2, ix.Flat())
+				for i := range min(tc.n, 7) {
+					q := rows[i*tc.dim : (i+1)*tc.dim]
+					for _, k := range []int{1, 10, 60} {
+						hits, _, err := ix.Search(nil, q, k, &graph.SearchOptions{Exact: c.exact(t, q)})
+						require.NoError(t, err)
+						require.Len(t, hits, min(k, tc.n))
+						seen := map[uint32]bool{}
+						for _, h := range hits {
+							require.False(t, seen[h.Row])
+							seen[h.Row] = true
+						}
+						_, _, err = ix.Search(nil, q, k, nil)
+						require.NoError(t, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestOddDataRecall(t *testing.T) {
+	for _, m := range metrics {
+		for _, dim := range []int{2, 17, 100} {
+			c := clustered(uint64(dim), m, 6000, dim)
+			ix := build(t, c, graph.Options{FlatBytes: -1})
+			recall, stats := c.recall(t, ix, 10, graph.SearchOptions{Refine: 40}, nil)
+			t.Logf("%v of %d dimensions: recall %.4f, %+v", m, dim, recall, stats)
+			require.GreaterOrEqual(t, recall, .95, "%v of %d dimensions", m, dim)
+		}
+	}
+}
+
+func TestInvalidInput(t *testing.T) {
+	ctx := context.Background()
+	c := wordRows(t, vector.L2, 100)
+	for _, o := range []graph.Options{
+		{Degree: 1},
+		{Degree: 1000},
+		{Candidates: -1},
+		{Alpha: .5},
+		{LeafRows: 3},
+		{FanOut: [2]int{-1, 0}},
+		{Entries: -4},
+		{Workers: -1},
+		{MemoryBudget: -1},
+	} {
+		_, err := graph.Build(ctx, c.source(), vector.L2, o)
+		require.ErrorIs(t, err, graph.ErrInvalid, "%+v", o)
+	}
+	_, err := graph.Build(ctx, c.source(), vector.Hamming, graph.Options{})
+	require.ErrorIs(t, err, graph.ErrInvalid)
+	_, err = graph.Build(ctx, graph.Vectors{Dimension: 40_000}, vector.L2, graph.Options{})
+	require.ErrorIs(t, err, graph.ErrInvalid)
+
+	ix := build(t, c, graph.Options{})
+	nan := make([]float32, c.dim)
+	nan[3] /= nan[3]
+	for _, bad := range []func() error{
+		func() error { _, _, err := ix.Search(nil, make([]float32, 3), 5, nil); return err },
+		func() error { _, _, err := ix.Search(nil, nan, 5, nil); return err },
+		func() error { _, _, err := ix.Search(nil, c.query(0), 0, nil); return err },
+		func() error { _, _, err := ix.Search(nil, c.query(0), 1, &graph.SearchOptions{Ef: -1}); return err },
+	} {
+		require.ErrorIs(t, bad(), graph.ErrInvalid)
+	}
+}
+
+// failing is a source whose reads end with an error after some rows.
+type failing struct {
+	graph.Source
+	left int
+	fail func() error
+}
+
+func (f *failing) Read(lo, hi int, dst []float32) error {
+	if f.left -= hi - lo; f.left < 0 {
+		if err := f.fail(); err != nil {
+			return err
+		}
+	}
+	return f.Source.Read(lo, hi, dst)
+}
+
+func TestBuildEndsEarly(t *testing.T) {
+	c := wordRows(t, vector.L2, 7000)
+	broken := errors.New("broken disk")
+	for _, after := range []int{0, 100, 5000, 11_000} {
+		_, err := graph.Build(context.Background(), &failing{c.source(), after, func() error { return broken }}, c.metric, graph.Options{})
+		require.ErrorIs(t, err, broken)
+		ctx, cancel := context.WithCancel(context.Background())
+		_, err = graph.Build(ctx, &failing{c.source(), after, func() error { cancel(); return nil }}, c.metric, graph.Options{Workers: 2, LeafRows: 300})
+		require.ErrorIs(t, err, context.Canceled)
+		cancel()
+	}
+	// Later steps look at the context as well.
+	for polls := 1; ; polls += 60 {
+		ctx := &counting{Context: context.Background(), left: polls}
+		_, err := graph.Build(ctx, c.source(), c.metric, graph.Options{Workers: 1, LeafRows: 300})
+		if err == nil {
+			require.Greater(t, polls, 100)
+			break
+		}
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	}
+}
+
+// counting is a context that ends when it was asked a number of times.
+type counting struct {
+	context.Context
+	left int
+}
+
+func (c *counting) Err() error {
+	if c.left--; c.left < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package graph
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/selkiedb/selkie/vector"
+)
+
+// A filtered search takes one of two ways. Few matching rows are scanned: that
+// is exact and costs a distance each. Of many, a walk comes by enough: it goes
+// through rows that do not match, but keeps those that do in a list of their
+// own, and ends when no row left to expand could better that list.
+
+// scanShare: rows that match are scanned when they are fewer than scanMatches,
+// or than one in scanShare.
+// Variables so that tests can force a walk.
+var (
+	scanMatches = 20_000
+	scanShare   = 50
+)
+
+// maxRoute bounds the pool of a filtered walk.
+const maxRoute = 1 << 14
+
+// allows reports whether a row may be returned.
+func (o *SearchOptions) allows(row uint32) bool {
+	if i := int(row >> 6); i < len(o.Dead) && o.Dead[i]>>(row&63)&1 != 0 {
+		return false
+	}
+	if o.Allowed == nil {
+		return true
+	}
+	i := int(row >> 6)
+	return i < len(o.Allowed) && o.Allowed[i]>>(row&63)&1 != 0
+}
+
+// word returns the bits of the rows i*64 to i*64+63 that may be returned.
+func (o *SearchOptions) word(i, rows int) uint64 {
+	word := ^uint64(0)
+	if o.Allowed != nil {
+		word = 0
+		if i < len(o.Allowed) {
+			word = o.Allowed[i]
+		}
+	}
+	if i < len(o.Dead) {
+		word &^= o.Dead[i]
+	}
+	if left := rows - i*64; left < 64 {
+		word &= 1<<left - 1
+	}
+	return word
+}
+
+// filtered returns the keys of near labels that o allows: refine of them at
+// most, and k if there are as many.
+func (w *walker) filtered(ix *Index, k, ef, refine int, o *SearchOptions) []uint64 {
+	matches := 0
+	for i := range (ix.n + 63) / 64 {
+		matches += bits.OnesCount64(o.word(i, ix.n))
+	}
+	if ix.Flat() || matches <= max(scanMatches, ix.n/scanShare) {
+		return w.scanMatches(ix, refine, o)
+	}
+	route := int(min(4*float64(ef)*float64(ix.n)/float64(matches), maxRoute))
+	n := w.walkFiltered(ix, ef, max(route, ef), o)
+	if n < k {
+		return w.scanMatches(ix, refine, o)
+	}
+	return w.results[:n]
+}
+
+// scanMatches fills the pool with the size nearest of the labels of all rows
+// that o allows.
+func (w *walker) scanMatches(ix *Index, size int, o *SearchOptions) []uint64 {
+	w.empty(size)
+	w.forget()
+	n := 0
+	labels := w.touched[:0]
+	flush := func() {
+		dots := w.dots[:len(labels)]
+		w.query.Gather(ix.codes, labels, dots)
+		w.stats.Distances += len(labels)
+		n = w.keep(dots, w.setTerms(ix.square, labels), labels, 0, n)
+		labels = labels[:0]
+	}
+	for i := range (ix.n + 63) / 64 {
+		for word := o.word(i, ix.n); word != 0; word &= word - 1 {
+			labels = append(labels, ix.labelOf(uint32(i*64+bits.TrailingZeros64(word))))
+		}
+		if len(labels) > scanRows-64 {
+			flush()
+		}
+	}
+	flush()
+	return w.pool[:n]
+}
+
+// walkFiltered is walk with two pools: labels are expanded from one of size
+// route, and those that o allows are kept in results, at most size. It returns
+// the number of results.
+func (w *walker) walkFiltered(ix *Index, size, route int, o *SearchOptions) int {
+	if cap(w.results) < size+1 {
+		w.results = make([]uint64, size+1)
+	}
+	w.results = w.results[:size]
+	results, kept := w.results, 0
+	n := w.start(ix, route)
+	pool := w.pool
+	for _, key := range pool[:n] {
+		if o.allows(ix.rowOf(keyLabel(key))) {
+			kept, _ = insert(results, kept, size, key)
+		}
+	}
+	for c := 0; c < n; {
+		if pool[c]&expanded != 0 {
+			c++
+			continue
+		}
+		if kept == size && pool[c] > results[size-1] {
+			break
+		}
+		at := len(w.touched)
+		for j, taken := c, 0; j < n && taken < 2; j++ {
+			if pool[j]&expanded == 0 {
+				pool[j] |= expanded
+				w.fresh(ix, keyLabel(pool[j]))
+				w.stats.Hops++
+				taken++
+			}
+		}
+		labels := w.touched[at:]
+		if len(labels) == 0 {
+			c++
+			continue
+		}
+		limit := int32(math.MaxInt32)
+		if kept == size {
+			limit = vector.KeyDistance(results[size-1])
+		}
+		m := w.below(ix, labels, limit)
+		lowest := c + 1
+		for _, key := range w.keys[:m] {
+			key = poolKey(key)
+			var place int
+			n, place = insert(pool, n, route, key)
+			lowest = min(lowest, place)
+			if o.allows(ix.rowOf(keyLabel(key))) {
+				kept, _ = insert(results, kept, size, key)
+			}
+		}
+		c = lowest
+	}
+	return kept
+}

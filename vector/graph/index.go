@@ -1,0 +1,91 @@
+package graph
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/selkiedb/selkie/vector"
+)
+
+// Index finds the rows nearest to a query. It is immutable and safe for
+// concurrent use.
+//
+// Inside, rows go by labels, 0 to Rows-1; outside by row offsets. An index
+// without a graph (see Options.FlatBytes) has labels equal to row offsets.
+type Index struct {
+	*quantizer
+	*codedRows
+	*adjacency          // of labels; nil without a graph
+	toRow      []uint32 // by label; nil without a graph
+	toLabel    []uint32 // by row
+	maxSquare  int32
+
+	// entries are the labels a search may start at, ascending; their codes lie
+	// together so that they can be scanned.
+	entries      []uint32
+	entryCodes   []byte
+	entrySquares []int32
+
+	walkers sync.Pool // of *walker
+}
+
+func newFlat(z *quantizer, rows *codedRows) *Index {
+	ix := &Index{quantizer: z, codedRows: rows}
+	ix.sum = nil
+	ix.setMaxSquare()
+	return ix
+}
+
+// setEntries takes the labels of the entries.
+func (ix *Index) setEntries(labels []uint32) {
+	ix.entries = labels
+	ix.entryCodes = alignedBytes(len(labels) * ix.stride)
+	ix.entrySquares = make([]int32, len(labels))
+	for i, l := range labels {
+		copy(ix.entryCodes[i*ix.stride:], ix.at(l))
+		ix.entrySquares[i] = ix.square[l]
+	}
+}
+
+func (ix *Index) setMaxSquare() {
+	if ix.n > 0 {
+		ix.maxSquare = slices.Max(ix.square)
+	}
+}
+
+// Rows returns the number of rows.
+func (ix *Index) Rows() int { return ix.n }
+
+// Dim returns the number of elements of a vector.
+func (ix *Index) Dim() int { return ix.dim }
+
+// Metric returns the metric the index was built for.
+func (ix *Index) Metric() vector.Metric { return ix.metric }
+
+// Flat reports that there is no graph: every search reads all codes.
+func (ix *Index) Flat() bool { return ix.adjacency == nil }
+
+// Bytes returns the size of what the index holds in memory.
+func (ix *Index) Bytes() int {
+	n := len(ix.codes) + 4*len(ix.square) + 4*len(ix.center) + len(ix.entryCodes) + 8*len(ix.entries)
+	if !ix.Flat() {
+		n += 4*len(ix.next) + 4*len(ix.toRow) + 4*len(ix.toLabel)
+	}
+	return n
+}
+
+// row offset of a label.
+func (ix *Index) rowOf(label uint32) uint32 {
+	if ix.toRow == nil {
+		return label
+	}
+	return ix.toRow[label]
+}
+
+// labelOf is the inverse of rowOf.
+func (ix *Index) labelOf(row uint32) uint32 {
+	if ix.toLabel == nil {
+		return row
+	}
+	return ix.toLabel[row]
+}

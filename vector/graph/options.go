@@ -1,0 +1,157 @@
+package graph
+
+import (
+	"fmt"
+	"runtime"
+)
+
+// Options are the choices of a build. The zero value is a good one.
+type Options struct {
+	// Degree is the greatest number of neighbours of a row; 0 means 64.
+	Degree int
+	// Candidates is the number of near rows from which a row's neighbours are
+	// chosen; 0 means 96.
+	Candidates int
+	// Alpha is the factor of pruning: greater values keep more and longer
+	// edges. 0 means 1.1.
+	Alpha float64
+	// LeafRows is the greatest number of rows that are compared all with all;
+	// 0 means 1000.
+	LeafRows int
+	// FanOut is the number of groups that a row joins on the first and second
+	// level of the partition. 0 means what the number of rows asks for: 6×2,
+	// from 700,000 rows on 8×3.
+	FanOut [2]int
+	// Entries is the number of rows that a search scans to find where to
+	// start; 0 means 512.
+	Entries int
+	// FlatBytes is the size of codes up to which no graph is built, because
+	// reading them all is as fast; 0 means 768 KiB, less than 0 never.
+	FlatBytes int
+	// Seed chooses among equally good graphs. The same seed, options and rows
+	// give the same index, whatever the number of workers.
+	Seed uint64
+	// Workers is the number of goroutines; 0 means GOMAXPROCS.
+	Workers int
+	// MemoryBudget bounds the memory of a build in bytes; 0 means no bound. A
+	// build that cannot keep to it is refused with ErrMemory. See Memory.
+	MemoryBudget int64
+}
+
+// Bounds of the options.
+const (
+	maxDegree   = 256
+	maxEntries  = 4096
+	manyRows    = 700_000
+	maxPasses   = 64
+	maxLeafRows = 4096
+)
+
+// withDefaults fills in zeros for n rows.
+func (o Options) withDefaults(n int) (Options, error) {
+	set := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	set(&o.Degree, 64)
+	set(&o.Candidates, max(96, o.Degree))
+	set(&o.LeafRows, 1000)
+	if n < manyRows {
+		set(&o.FanOut[0], 6)
+		set(&o.FanOut[1], 2)
+	} else {
+		set(&o.FanOut[0], 8)
+		set(&o.FanOut[1], 3)
+	}
+	set(&o.Entries, 512)
+	set(&o.FlatBytes, 768<<10)
+	set(&o.Workers, runtime.GOMAXPROCS(0))
+	if o.Alpha == 0 {
+		o.Alpha = 1.1
+	}
+	for _, b := range []struct {
+		name          string
+		value, lo, hi int
+	}{
+		{"degree", o.Degree, 4, maxDegree},
+		{"candidates", o.Candidates, 4, maxList},
+		{"leaf rows", o.LeafRows, 64, maxLeafRows},
+		{"fan-out", o.FanOut[0], 1, 64},
+		{"fan-out", o.FanOut[1], 1, 64},
+		{"entries", o.Entries, 1, maxEntries},
+		{"workers", o.Workers, 1, 1024},
+	} {
+		if b.value < b.lo || b.value > b.hi {
+			return o, fmt.Errorf("%w: %s %d, want %d to %d", ErrInvalid, b.name, b.value, b.lo, b.hi)
+		}
+	}
+	if !(o.Alpha >= 1 && o.Alpha <= 4) {
+		return o, fmt.Errorf("%w: alpha %v, want 1 to 4", ErrInvalid, o.Alpha)
+	}
+	if o.MemoryBudget < 0 {
+		return o, fmt.Errorf("%w: memory budget %d", ErrInvalid, o.MemoryBudget)
+	}
+	return o, nil
+}
+
+// plan is how a build keeps to its memory.
+type plan struct {
+	passes   int   // parts in which the lists of candidates are made
+	passRows int   // rows of a part
+	peak     int64 // bytes at most
+}
+
+// plan works out the memory of a build of n rows:
+//
+//	codes    n · (stride + 8)
+//	leaves   n · 4 · 1.5 · fan-out while carving, two thirds of it after
+//	lists    passRows · (8 · Candidates + 2)
+//	edges    n · 4 · Degree, twice, and once more reversed
+//	order    the codes once more
+//
+// They are not all there at once: codes, leaves, lists and one set of edges;
+// then codes and three sets of edges; then twice the codes and two sets.
+// Lists are made for a part of the rows at a time, as large as the later
+// steps leave room for; more parts cost little time.
+func (o *Options) plan(n, stride int) (plan, error) {
+	rows := int64(n)
+	codes := rows * int64(stride+8)
+	leaves := rows * int64(4*o.FanOut[0]*o.FanOut[1])
+	edges := rows * int64(4*o.Degree)
+	workers := int64(o.Workers) * int64(o.workerRows()) * int64(stride+40)
+	perRow := int64(8*o.Candidates + 2)
+	least := max(
+		codes+leaves*3/2,
+		codes+leaves+edges+perRow*(rows+maxPasses-1)/maxPasses,
+		codes+3*edges+16*rows,
+		2*codes+2*edges+8*rows,
+	) + workers
+	room := max(least, 64<<20)
+	if o.MemoryBudget > 0 {
+		if least > o.MemoryBudget {
+			return plan{}, fmt.Errorf("%w: a graph of %d rows needs %d bytes to build, the budget is %d",
+				ErrMemory, n, least, o.MemoryBudget)
+		}
+		room = o.MemoryBudget
+	}
+	passRows := min(rows, max(1, (room-workers-codes-leaves-edges)/perRow))
+	p := plan{passes: int((rows + passRows - 1) / passRows)}
+	p.passRows = (n + p.passes - 1) / p.passes
+	p.peak = max(least, workers+codes+leaves+edges+perRow*int64(p.passRows))
+	return p, nil
+}
+
+// workerRows is the number of rows a leafWorker must hold.
+func (o *Options) workerRows() int { return max(o.LeafRows, maxLeaders, pruneRows) }
+
+// Memory returns the bytes that a build of rows vectors of dim elements
+// allocates at most with these options, apart from what its Source needs.
+func (o Options) Memory(rows, dim int) (int64, error) {
+	o, err := o.withDefaults(rows)
+	if err != nil {
+		return 0, err
+	}
+	p, err := o.plan(rows, (&quantizer{dim: dim, copies: 1}).rowBytes())
+	return p.peak, err
+}

@@ -1,0 +1,406 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/selkiedb/selkie/vector"
+)
+
+// quantizer turns vectors into rows of unsigned bytes, and queries into signed
+// bytes that are compared with them.
+//
+// Element j of a row is stored as c = 128 + round((x - center[j]) / step),
+// clipped to ±amplitude around 128. The step is the same for all dimensions:
+// then the integer distance between two codes is the distance of the vectors,
+// so one set of codes serves both to build the graph and to search it. It
+// also loses less than a step for each dimension would, where dimensions
+// spread differently: that spends the query's few bits on dimensions that
+// hardly count.
+//
+// For IP the rows get a few more elements, on which queries are zero. They
+// hold what a row's norm lacks to the greatest norm, spread evenly, so that
+// all rows lie on a sphere and the nearest in the sense of L2 are those with
+// the greatest inner product: the graph can be built in a metric space (the
+// reduction of Bachrach et al., RecSys 2014, section 3).
+//
+// Where a vector's elements do not fill a row's 64 bytes they are stored
+// several times, rounded after different fractions of a step were added, so
+// that the copies together have a finer step.
+type quantizer struct {
+	metric vector.Metric
+	dim    int // elements of a vector
+	extra  int // elements that rows have beyond those
+	copies int // of each element in a row
+	// centered says that distances to queries are those of differences: see
+	// preparedQuery.
+	centered bool
+	step     float64
+	radius   float64 // IP: the norm of the sphere, in vectors' units
+	center   []float32
+}
+
+// maxExtra bounds the elements added for IP.
+const maxExtra = 32
+
+// wideDim is the most elements for which codes may use all their range; sums
+// over more of them are kept within 31 bits by using half of it.
+const wideDim = 8192
+
+// clipShares are the shares of a sample's elements that each candidate step
+// clips; the best is chosen per segment.
+var clipShares = []float64{0, 1e-4, 5e-4, 2e-3, 8e-3}
+
+// Bounds of the training sample.
+const (
+	sampleRows     = 4096
+	sampleElements = 1 << 20
+)
+
+// crowded is the share of the distance 1-cos between neighbours in a sample from
+// which the error of a coded row, a step's standard deviation, is too much.
+const crowded = 0.01
+
+// nearestSquare returns the median, over some unit rows of a sample, of the
+// squared distance to the nearest other row that is not the same.
+func nearestSquare(sample []float32, d int) float64 {
+	const probes = 24
+	n := len(sample) / d
+	var nearest []float64
+	for p := range min(probes, n) {
+		at := p * n / min(probes, n)
+		row := sample[at*d : (at+1)*d]
+		least := math.Inf(1)
+		for i := range n {
+			s := float32(0)
+			for j, x := range sample[i*d : (i+1)*d] {
+				y := x - row[j]
+				s += float32(y * y)
+			}
+			if s > 1e-9 {
+				least = min(least, float64(s))
+			}
+		}
+		if !math.IsInf(least, 1) {
+			nearest = append(nearest, least)
+		}
+	}
+	if len(nearest) == 0 {
+		return 0
+	}
+	slices.Sort(nearest)
+	return nearest[len(nearest)/2]
+}
+
+// maxCopies bounds the copies of an element.
+const maxCopies = 16
+
+// codeDim returns the number of elements of a coded row.
+func (z *quantizer) codeDim() int { return (z.dim + z.extra) * z.copies }
+
+// fillRow sets copies to as many as fit the least row.
+func (z *quantizer) fillRow() {
+	z.copies = min(max(1, 64/(z.dim+z.extra)), maxCopies)
+}
+
+// shift returns what is added to copy k of an element before it is rounded.
+func (z *quantizer) shift(k int) float32 {
+	return (float32(k)+0.5)/float32(z.copies) - 0.5
+}
+
+// rowBytes returns the bytes of a coded row.
+func (z *quantizer) rowBytes() int { return vector.Code8.Stride(z.codeDim()) }
+
+// amplitude is the greatest distance of a code from 128.
+func (z *quantizer) amplitude() float64 {
+	if z.dim+z.extra > wideDim {
+		return 63
+	}
+	return 127
+}
+
+// train chooses center and step by a sample of evenly spread rows.
+func train(ctx context.Context, src Source, m vector.Metric) (*quantizer, error) {
+	n, d := src.Rows(), src.Dim()
+	z := &quantizer{metric: m, dim: d, step: 1, center: make([]float32, d)}
+	z.fillRow()
+	if n == 0 {
+		return z, nil
+	}
+	count := min(n, sampleRows, max(16, sampleElements/d))
+	sample, err := readSample(ctx, src, count)
+	if err != nil {
+		return nil, err
+	}
+	if m == vector.Cosine {
+		for i := range count {
+			vector.Normalize(sample[i*d : (i+1)*d])
+		}
+	}
+	mean := make([]float64, d)
+	for i, x := range sample {
+		mean[i%d] += float64(x)
+	}
+	for j := range mean {
+		z.center[j] = float32(mean[j] / float64(count))
+	}
+	away := make([]float32, len(sample))
+	for i, x := range sample {
+		away[i] = float32(math.Abs(float64(x) - float64(z.center[i%d])))
+	}
+	slices.Sort(away)
+	z.step = bestStep(away, z.amplitude())
+	switch m {
+	case vector.L2:
+		z.centered = true
+	case vector.IP:
+		z.addSphere(sample, count)
+		z.fillRow()
+	case vector.Cosine:
+		z.centered = z.copies > 1 || z.step/math.Sqrt(12) > crowded*nearestSquare(sample, d)/2
+	}
+	return z, nil
+}
+
+// readSample reads count rows spread evenly over src, a few neighbours at a
+// time so that a source that reads chunks is not made to read all of them.
+func readSample(ctx context.Context, src Source, count int) ([]float32, error) {
+	const group = 8
+	n, d := src.Rows(), src.Dim()
+	sample := make([]float32, count*d)
+	for i := 0; i < count; i += group {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		k := min(group, count-i)
+		lo := min(int(int64(i)*int64(n)/int64(count)), n-k)
+		if err := src.Read(lo, lo+k, sample[i*d:(i+k)*d]); err != nil {
+			return nil, fmt.Errorf("read rows %d to %d: %w", lo, lo+k-1, err)
+		}
+	}
+	for i, x := range sample {
+		if x-x != 0 {
+			return nil, fmt.Errorf("%w: element %d of a row is not finite", ErrInvalid, i%d)
+		}
+	}
+	return sample, nil
+}
+
+// bestStep returns the step with the least square error over the sorted
+// distances from the center: rounding within the range, clipping beyond it.
+func bestStep(away []float32, amplitude float64) float64 {
+	best, bestError := 0.0, math.Inf(1)
+	for _, share := range clipShares {
+		kept := len(away) - int(share*float64(len(away)))
+		reach := float64(away[kept-1])
+		if reach == 0 {
+			continue
+		}
+		step := reach / amplitude
+		e := step * step / 12 * float64(kept)
+		for _, x := range away[kept:] {
+			e += (float64(x) - reach) * (float64(x) - reach)
+		}
+		if e < bestError {
+			best, bestError = step, e
+		}
+	}
+	if best == 0 {
+		return 1
+	}
+	return max(best, leastStep)
+}
+
+// leastStep is the least step whose inverse a float32 can hold. Rows that
+// differ by less are alike.
+const leastStep = 1e-37
+
+// addSphere sets radius and extra for IP. The radius is near the greatest norm
+// of the sample, but not that of outliers, which would flatten the sphere for
+// all others; longer rows count as if they lay on it.
+func (z *quantizer) addSphere(sample []float32, count int) {
+	norms := make([]float64, count)
+	for i := range norms {
+		s := 0.0
+		for _, x := range sample[i*z.dim : (i+1)*z.dim] {
+			s += float64(float64(x) * float64(x))
+		}
+		norms[i] = math.Sqrt(s)
+	}
+	slices.Sort(norms)
+	z.radius = norms[count-1-count/200]
+	lacking := math.Sqrt(max(0, z.radius*z.radius-norms[0]*norms[0]))
+	levels := lacking / z.step / (2 * z.amplitude())
+	extra := min(int(math.Ceil(levels*levels)), maxExtra, vector.MaxDim-z.dim)
+	if z.dim <= wideDim {
+		extra = min(extra, wideDim-z.dim)
+	}
+	z.extra = extra
+}
+
+// encoder holds what encoding rows needs beside the quantizer.
+type encoder struct {
+	*quantizer
+	inverse   float32
+	amp       float32
+	unit      []float32 // COSINE: the row, normalised
+	perExtra  float64   // IP: share of what the norm lacks, in steps, for each extra element
+	extraZero float64   // IP: the extra elements' center, in steps
+}
+
+func newEncoder(z *quantizer) *encoder {
+	e := &encoder{quantizer: z, inverse: float32(1 / z.step), amp: float32(z.amplitude())}
+	if z.metric == vector.Cosine {
+		e.unit = make([]float32, z.dim)
+	}
+	if z.extra > 0 {
+		e.perExtra = 1 / z.step / math.Sqrt(float64(z.extra))
+		e.extraZero = z.amplitude()
+	}
+	return e
+}
+
+// encode writes the code of row x into code, which has stride bytes, and
+// returns Σy² and Σy with y the codes less 128. The same x gives the same code
+// on every machine: no operation is fused.
+func (e *encoder) encode(x []float32, code []byte) (square, sum int32) {
+	if e.unit != nil {
+		copy(e.unit, x)
+		vector.Normalize(e.unit)
+		x = e.unit
+	}
+	center := e.center[:len(x)]
+	width := e.dim + e.extra
+	lacks := 0.0
+	if e.extra > 0 {
+		norm2 := 0.0
+		for _, v := range x {
+			norm2 += float64(float64(v) * float64(v))
+		}
+		lacks = math.Sqrt(max(0, float64(e.radius*e.radius)-norm2))
+	}
+	for k := range e.copies {
+		part, shift := code[k*width:(k+1)*width], e.shift(k)
+		for j, v := range x {
+			y := float32(float32(v-center[j])*e.inverse) + shift
+			y = min(max(y, -e.amp), e.amp)
+			c := int32(y+128.5) - 128
+			part[j] = byte(c + 128)
+			square += c * c
+			sum += c
+		}
+		if e.extra > 0 {
+			y := float64(lacks*e.perExtra) - e.extraZero + float64(shift)
+			c := int32(math.Floor(min(max(y, -float64(e.amp)), float64(e.amp)) + 0.5))
+			for j := range e.extra {
+				part[e.dim+j] = byte(c + 128)
+			}
+			square += int32(e.extra) * c * c
+			sum += int32(e.extra) * c
+		}
+	}
+	clear(code[e.copies*width : e.rowBytes()])
+	return square, sum
+}
+
+// preparedQuery is a query in the codes' terms. The order of rows is that of
+//
+//	distance = Σy²·weight - dot     (centered)
+//	distance = -dot                 (else)
+//
+// with dot the integer product of signed and the row's code. L2 needs the
+// first, IP the second. COSINE may take either, as its rows have length 1. The
+// first has the smaller error, for only the difference of query and row counts
+// as rounded and not all of the row; the second is faster and mostly enough.
+type preparedQuery struct {
+	signed []int8
+	unit   []float32
+	weight float32 // 0 for the second
+	// score = offset + slope·distance estimates the metric's value.
+	offset, slope float64
+}
+
+// prepare fills p for query q of dim elements. maxSquare is the greatest Σy²
+// of the rows.
+func (z *quantizer) prepare(p *preparedQuery, q []float32, maxSquare int32) {
+	p.signed = slices.Grow(p.signed[:0], z.codeDim())[:z.codeDim()]
+	clear(p.signed)
+	if z.metric == vector.Cosine {
+		p.unit = append(p.unit[:0], q...)
+		q = p.unit
+		vector.Normalize(q)
+	}
+	shift := z.centered
+	largest := 0.0
+	for j, x := range q {
+		v := float64(x)
+		if shift {
+			v = (v - float64(z.center[j])) / z.step
+		}
+		largest = max(largest, math.Abs(v))
+	}
+	scale := 1.0
+	if largest > 0 {
+		scale = 127 / largest
+	}
+	if shift && maxSquare > 0 {
+		scale = min(scale, (1<<31)/float64(maxSquare))
+	}
+	factor := scale
+	if shift {
+		factor /= z.step
+	}
+	sum := int64(0)
+	for k := range z.copies {
+		part, add := p.signed[k*(z.dim+z.extra):][:len(q)], z.shift(k)
+		switch f := float32(factor); {
+		case f == 0 || f-f != 0: // beyond float32
+			for j, x := range q {
+				v := float64(x)
+				if shift {
+					v -= float64(z.center[j])
+				}
+				part[j] = signedByte(float32(v*factor) + add)
+			}
+		case shift:
+			center := z.center[:len(q)]
+			for j, x := range q {
+				part[j] = signedByte((x-center[j])*f + add)
+			}
+		default:
+			for j, x := range q {
+				part[j] = signedByte(x*f + add)
+			}
+		}
+		for _, s := range part {
+			sum += int64(s)
+		}
+	}
+	if shift {
+		p.weight = float32(scale / 2)
+		p.offset = 0
+		for j, x := range q {
+			v := float64(x) - float64(z.center[j])
+			p.offset += v * v
+		}
+		p.slope = 2 / scale * z.step * z.step / float64(z.copies)
+	} else {
+		p.weight = 0
+		p.offset = 0
+		for j, x := range q {
+			p.offset += float64(x) * float64(z.center[j])
+		}
+		p.slope = -z.step / scale / float64(z.copies)
+	}
+	p.offset += p.slope * 128 * float64(sum)
+	if shift && z.metric == vector.Cosine { // |q-x|² = 2 - 2·cos
+		p.offset, p.slope = 1-p.offset/2, -p.slope/2
+	}
+}
+
+// signedByte rounds v, which rounding errors may have carried beyond ±127.
+func signedByte(v float32) int8 {
+	return int8(int32(min(max(v, -127), 127)+128.5) - 128)
+}

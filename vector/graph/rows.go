@@ -1,0 +1,94 @@
+package graph
+
+import (
+	"context"
+	"encoding/binary"
+	"unsafe"
+
+	"github.com/selkiedb/selkie/vector"
+)
+
+// codedRows are n rows of codes with what their distances need. Rows have the
+// numbers 0 to n-1: row offsets while a graph is built, labels after that.
+type codedRows struct {
+	n      int
+	stride int
+	codes  []byte  // n × stride, aligned to 64 bytes
+	square []int32 // n; Σy² with y the codes less 128
+	sum    []int32 // n; Σy. While building only
+}
+
+// at returns the code of one row.
+func (c *codedRows) at(row uint32) []byte {
+	return c.codes[int(row)*c.stride:][:c.stride]
+}
+
+func newCodedRows(n, stride int) *codedRows {
+	return &codedRows{
+		n: n, stride: stride,
+		codes:  alignedBytes(n * stride),
+		square: make([]int32, n),
+		sum:    make([]int32, n),
+	}
+}
+
+// encodeRows streams src into codes. A block is read while the one before it
+// is encoded by the workers.
+func encodeRows(ctx context.Context, src Source, z *quantizer, workers int) (*codedRows, error) {
+	c := newCodedRows(src.Rows(), z.rowBytes())
+	encoders := make([]*encoder, workers)
+	for i := range encoders {
+		encoders[i] = newEncoder(z)
+	}
+	d := src.Dim()
+	err := readBlocks(ctx, src, func(lo, hi int, rows []float32) {
+		each(workers, hi-lo, 32, func(worker, from, to int) {
+			e := encoders[worker]
+			for i := from; i < to; i++ {
+				row := lo + i
+				c.square[row], c.sum[row] = e.encode(rows[i*d:(i+1)*d], c.at(uint32(row)))
+			}
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// rowScorer measures the distances of one row to a list of others, exactly:
+//
+//	|a-b|² = square[b] - 2·dot + bias,  dot = Σ y[a]·c[b]
+//
+// where bias depends on a alone. It belongs to one goroutine.
+type rowScorer struct {
+	query  vector.CodeQuery
+	signed []int8
+	bias   int32
+}
+
+// reset makes row a of c the one that is compared.
+func (s *rowScorer) reset(c *codedRows, a uint32) {
+	s.resetCode(c.at(a))
+	s.bias = c.square[a] + 256*c.sum[a]
+}
+
+// resetCode is reset without the bias.
+func (s *rowScorer) resetCode(code []byte) {
+	if len(s.signed) != len(code) {
+		s.signed = make([]int8, len(code))
+	}
+	signCodes(s.signed, code)
+	s.query.Reset(vector.Code8, s.signed)
+}
+
+// signCodes writes code less 128. Where a row is padded the result is -128,
+// which meets zeros. REQUIRES: both have a multiple of 8 bytes.
+func signCodes(signed []int8, code []byte) {
+	n := len(code) / 8
+	from := unsafe.Slice((*[8]byte)(unsafe.Pointer(unsafe.SliceData(code))), n)
+	to := unsafe.Slice((*[8]byte)(unsafe.Pointer(unsafe.SliceData(signed))), n)
+	for i := range from {
+		binary.LittleEndian.PutUint64(to[i][:], binary.LittleEndian.Uint64(from[i][:])^0x8080808080808080)
+	}
+}

@@ -1,0 +1,280 @@
+package graph
+
+import (
+	"math"
+	"slices"
+
+	"github.com/selkiedb/selkie/vector"
+)
+
+// walker walks a graph towards a query by the distances of codes. It holds the
+// scratch memory of one search; it belongs to one goroutine at a time.
+type walker struct {
+	query    vector.CodeQuery
+	signed   []int8
+	prepared preparedQuery
+	// How distances come about: term - dot<<shift, with term = square·weight,
+	// or none when weight is 0.
+	weight float32
+	shift  uint
+
+	// visited has a bit for each label scored so far; touched lists them, so
+	// that the bits can be cleared.
+	visited []uint64
+	touched []uint32
+
+	dots  []int32
+	terms []int32
+	keys  []uint64
+	// pool holds the nearest labels seen, sorted by distance: packed keys with
+	// the label moved up by one bit; the lowest bit marks those expanded.
+	pool []uint64
+
+	stats Stats
+
+	results []uint64 // walkFiltered's pool of rows that may be returned
+	rows    []uint32 // candidates for the exact scores
+	scores  []float32
+	best    []vector.Hit
+}
+
+// Stats counts what a search did.
+type Stats struct {
+	Hops      int // rows whose neighbours were visited
+	Distances int // distances computed by codes, those of entries included
+	Exact     int // exact scores asked for
+}
+
+// expanded marks a key of the pool; keyLabel is a key's label.
+const expanded = 1
+
+func keyLabel(key uint64) uint32 { return uint32(key) >> 1 }
+
+// poolKey makes a key of the pool from what vector.SelectBelow writes.
+func poolKey(key uint64) uint64 { return key + key&math.MaxUint32 }
+
+const (
+	seeds    = 4   // entries a walk starts at
+	scanRows = 512 // rows scored by one call when codes are scanned
+)
+
+// newWalker returns a walker for ix.
+func (ix *Index) newWalker() *walker {
+	w := &walker{
+		visited: make([]uint64, (ix.n+63)/64),
+		touched: make([]uint32, 0, 4096),
+		signed:  make([]int8, ix.stride),
+	}
+	w.reserve(scanRows)
+	return w
+}
+
+// reserve makes room for n scores at a time.
+func (w *walker) reserve(n int) {
+	if len(w.dots) < n {
+		w.dots, w.terms = make([]int32, n), make([]int32, n)
+		w.keys = make([]uint64, n+vector.SelectSlack)
+	}
+}
+
+// use makes q the query.
+func (w *walker) use(ix *Index, q []float32) {
+	ix.prepare(&w.prepared, q, ix.maxSquare)
+	w.query.Reset(vector.Code8, w.prepared.signed)
+	w.weight, w.shift = w.prepared.weight, 0
+}
+
+// useCode makes a row's code the query. Distances are then those of codes,
+// less a constant.
+func (w *walker) useCode(ix *Index, code []byte) {
+	signCodes(w.signed, code)
+	w.query.Reset(vector.Code8, w.signed)
+	w.weight, w.shift = 1, 1
+}
+
+// setTerms fills in the terms of labels, and returns them, or nil if there are
+// none.
+func (w *walker) setTerms(squares []int32, labels []uint32) []int32 {
+	if w.weight == 0 {
+		return nil
+	}
+	terms := w.terms[:len(labels)]
+	if w.shift == 1 {
+		for i, l := range labels {
+			terms[i] = squares[l]
+		}
+		return terms
+	}
+	weight := w.weight
+	for i, l := range labels {
+		terms[i] = int32(float32(squares[l]) * weight)
+	}
+	return terms
+}
+
+// below scores the n labels listed and leaves in w.keys those nearer than
+// limit, as many as it returns.
+func (w *walker) below(ix *Index, labels []uint32, limit int32) int {
+	if len(labels) > len(w.dots) {
+		w.reserve(2 * len(labels))
+	}
+	dots := w.dots[:len(labels)]
+	w.query.Gather(ix.codes, labels, dots)
+	w.stats.Distances += len(labels)
+	return vector.SelectBelow(dots, w.setTerms(ix.square, labels), w.shift, labels, limit, w.keys)
+}
+
+// start empties the pool and puts the nearest entries into it. It returns
+// their number.
+func (w *walker) start(ix *Index, size int) int {
+	if cap(w.pool) < size+1 {
+		w.pool = make([]uint64, size+1)
+	}
+	w.pool = w.pool[:size]
+	w.forget()
+	n := 0
+	for lo := 0; lo < len(ix.entries); lo += scanRows {
+		hi := min(lo+scanRows, len(ix.entries))
+		dots := w.dots[:hi-lo]
+		w.query.Scan(ix.entryCodes[lo*ix.stride:], hi-lo, dots)
+		terms := w.setTerms(ix.entrySquares[lo:hi], ordinals[:hi-lo])
+		limit := int32(math.MaxInt32)
+		m := vector.SelectBelow(dots, terms, w.shift, ix.entries[lo:hi], limit, w.keys)
+		for _, key := range w.keys[:m] {
+			n, _ = insert(w.pool, n, min(seeds, size), poolKey(key))
+		}
+	}
+	w.stats.Distances += len(ix.entries)
+	for _, key := range w.pool[:n] {
+		l := keyLabel(key)
+		w.visited[l>>6] |= 1 << (l & 63)
+		w.touched = append(w.touched, l)
+	}
+	return n
+}
+
+// forget clears the bits of all labels visited.
+func (w *walker) forget() {
+	if len(w.touched) > len(w.visited)/8 {
+		clear(w.visited)
+	} else {
+		for _, l := range w.touched {
+			w.visited[l>>6] = 0
+		}
+	}
+	w.touched = w.touched[:0]
+}
+
+// fresh appends the neighbours of a label that were not visited before to
+// touched, and marks them.
+func (w *walker) fresh(ix *Index, label uint32) {
+	row := ix.row(label)
+	at := len(w.touched)
+	w.touched = slices.Grow(w.touched, len(row))
+	out := w.touched[at : at+len(row)]
+	visited := w.visited
+	m := 0
+	for _, next := range row {
+		if next == none {
+			break
+		}
+		word, bit := visited[next>>6], next&63
+		out[m] = next
+		visited[next>>6] = word | 1<<bit
+		m += int(^word >> bit & 1)
+	}
+	w.touched = w.touched[:at+m]
+}
+
+// insert puts key into the sorted pool[:n], of which limit places may be used,
+// and returns the number then in use and the key's place, or limit if it found
+// none.
+func insert(pool []uint64, n, limit int, key uint64) (int, int) {
+	if n == limit && key >= pool[n-1] {
+		return n, limit
+	}
+	lo, hi := 0, n
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if pool[mid] < key {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if n < limit {
+		n++
+	}
+	copy(pool[lo+1:n], pool[lo:n-1])
+	pool[lo] = key
+	return n, lo
+}
+
+// walk fills the pool with the nearest size labels that a best-first walk
+// comes to, and returns their number. Two labels are expanded at a time: that
+// is worth more, by longer lists to score, than the few distances it wastes.
+func (w *walker) walk(ix *Index, size int) int {
+	n := w.start(ix, size)
+	return w.goOn(ix, n)
+}
+
+// goOn walks from the first n labels of the pool.
+func (w *walker) goOn(ix *Index, n int) int {
+	pool, size := w.pool, len(w.pool)
+	farAhead := ix.n*ix.stride > prefetchBytes
+	for c := 0; c < n; {
+		if pool[c]&expanded != 0 {
+			c++
+			continue
+		}
+		at := len(w.touched)
+		j, taken := c, 0
+		for ; j < n && taken < 2; j++ {
+			if pool[j]&expanded == 0 {
+				pool[j] |= expanded
+				w.fresh(ix, keyLabel(pool[j]))
+				taken++
+			}
+		}
+		w.stats.Hops += taken
+		// The next two are likely to be expanded soon.
+		for ahead := 0; j < n && j < c+16 && ahead < 2; j++ {
+			if pool[j]&expanded == 0 {
+				vector.Prefetch(ix.row(keyLabel(pool[j])))
+				ahead++
+			}
+		}
+		labels := w.touched[at:]
+		if len(labels) == 0 {
+			c++
+			continue
+		}
+		if farAhead {
+			vector.PrefetchRows(ix.codes, ix.stride, labels)
+		}
+		limit := int32(math.MaxInt32)
+		if n == size {
+			limit = vector.KeyDistance(pool[n-1])
+		}
+		m := w.below(ix, labels, limit)
+		lowest := c + 1
+		for _, key := range w.keys[:m] {
+			var place int
+			n, place = insert(pool, n, size, poolKey(key))
+			lowest = min(lowest, place)
+		}
+		c = lowest
+	}
+	return n
+}
+
+// prefetchBytes is the size of codes from which asking for them ahead pays.
+const prefetchBytes = 64 << 20
+
+// ordinals holds 0, 1, 2, …: the places of rows that are scanned.
+var ordinals = func() (p [max(scanRows, maxLeaders)]uint32) {
+	for i := range p {
+		p[i] = uint32(i)
+	}
+	return p
+}()
