@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func checkHouse(t *testing.T, documents map[string]string, limit time.Duration) 
 	}
 	before := listing(t, root)
 	var out strings.Builder
-	failures, err := checkModule(t.Context(), &out, root, true, limit)
+	failures, err := checkModule(t.Context(), &out, root, regexp.MustCompile("^go test"), limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,11 +80,11 @@ func TestGoodDocuments(t *testing.T) {
 			fence("go", "import r \"math/rand/v2\"", "var n, m = r.Int(), rand.Int()") +
 			fence("go run", "package main", "import \"os\"", "func main() { os.WriteFile(\"here\", nil, 0o666) }") +
 			fence("go run", "if ctx == nil { return errors.New(\"no context\") }") +
-			fence("console", "$ echo out", "out", "$ test -f go.mod"),
+			fence("console", "$ echo out", "out", "$ test -f go.mod", "$ go test -no-such-flag"),
 		"docs/deep/a.md": fence("go", "package a", "", "func F() {}") + fence("text", "$ false", "no Go"),
 		"docs/b.md":      "no blocks; ```go in the text\n" + fence("sh", "$ false # not the README's"),
 	}, time.Minute)
-	if failures != 0 || !strings.Contains(output, "3 documents, 9 Go blocks compiled, 2 run, 2 commands, 0 wrong") {
+	if failures != 0 || !strings.Contains(output, "3 documents, 9 Go blocks compiled, 2 run, 2 commands run, 0 wrong") {
 		t.Errorf("%d failures:\n%s", failures, output)
 	}
 }
