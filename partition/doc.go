@@ -31,6 +31,7 @@
 // Lock order, outermost first:
 //
 //	shard.mu      by (partition number, shard number), ascending
+//	Partition.changing  held from reading a version to swapping in a changed one
 //	Clock.swap    held for reading while versions are pinned, for writing while one is swapped
 //	Clock.mu      and segment.Tombstones.mu, flushQueue.mu, Budget.mu: leaves, held for a few instructions
 //

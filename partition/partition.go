@@ -92,8 +92,9 @@ type Partition struct {
 	schema *schema.Schema
 	shards []*shard
 
-	version atomic.Pointer[version]
-	dropped atomic.Bool
+	version  atomic.Pointer[version]
+	changing sync.Mutex // held from reading the version to swapping in a changed one; after the shards' locks, before Clock.swap
+	dropped  atomic.Bool
 
 	flush flushQueue
 }

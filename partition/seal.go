@@ -10,18 +10,17 @@ import (
 // sealShard moves a shard's growing segment, if it holds rows, to those that wait to be written. The next insert starts a new one.
 // REQUIRES: the shard's lock is held. It returns nil if there was nothing to seal.
 func (p *Partition) sealShard(shard int, reason SealReason) *segment.Growing {
-	now := p.version.Load()
-	g := now.growing[shard]
+	g := p.version.Load().growing[shard]
 	if g == nil || g.Rows() == 0 {
 		return nil
 	}
 	g.Seal()
-	next := now.edit()
-	next.growing[shard] = nil
 	// Under the shard's lock no operation on the shard is between its LSN and memory: all of them up to the segment's last are in.
 	_, last := g.LSNs()
-	next.sealing = append(next.sealing, sealing{Growing: g, shard: shard, lsn: last})
-	p.swapVersion(next)
+	p.change(func(next *version) {
+		next.growing[shard] = nil
+		next.sealing = append(next.sealing, sealing{Growing: g, shard: shard, lsn: last})
+	})
 	if p.env.Sealed != nil {
 		p.env.Sealed(p, g.ID(), g.Rows(), reason)
 	}

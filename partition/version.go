@@ -30,7 +30,18 @@ func (v *version) unref() {
 	}
 }
 
-// swapVersion makes next the partition's version. REQUIRES: the locks of all shards whose segments change are held.
+// change makes a changed copy of the version the partition's version. REQUIRES: the locks of all shards whose segments change are held.
+// Two shards may change at a time; each finds what the other did.
+func (p *Partition) change(fn func(next *version)) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	next := p.version.Load().edit()
+	fn(next)
+	p.swapVersion(next)
+}
+
+// swapVersion makes next the partition's version. REQUIRES: p.changing, or the locks of all shards, or that no
+// one else has the partition.
 func (p *Partition) swapVersion(next *version) {
 	for _, s := range next.sealed {
 		s.Ref()

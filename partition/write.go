@@ -359,9 +359,9 @@ func (a *application) makeRoom() error {
 			}
 			p.sealShard(shard, SealFull)
 		}
-		next := p.version.Load().edit()
-		next.growing[shard] = segment.NewGrowing(a.env.NextSegmentID(), p.schema, a.env.Now())
-		p.swapVersion(next)
+		p.change(func(next *version) {
+			next.growing[shard] = segment.NewGrowing(a.env.NextSegmentID(), p.schema, a.env.Now())
+		})
 		return nil
 	})
 }
