@@ -32,6 +32,7 @@
 //
 //	shard.mu      by (partition number, shard number), ascending
 //	Partition.changing  held from reading a version to swapping in a changed one
+//	changing      one change of a partition's version at a time
 //	Clock.swap    held for reading while versions are pinned, for writing while one is swapped
 //	Clock.mu      and segment.Tombstones.mu, flushQueue.mu, Budget.mu: leaves, held for a few instructions
 //
