@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -48,6 +49,9 @@ type catalogue struct {
 	rewrite int64 // least size at which the file is rewritten
 	warn    func(msg string, err error)
 
+	opened uint64        // the place of the last edit that was read when the file was opened
+	last   atomic.Uint64 // the place of the last edit that changed more than what is said of the log
+
 	mu     sync.Mutex // guards what follows, and orders commits; partition locks may be held around it, none is taken under it
 	file   vfs.File
 	seq    uint64
@@ -58,6 +62,9 @@ type catalogue struct {
 	broken error // an edit may or may not be durable: no more are written
 	state  *state
 }
+
+// place orders edits: first by the file, then by their number in it.
+func (c *catalogue) place() uint64 { return c.seq<<32 | c.number }
 
 func catalogueName(seq uint64) string { return fmt.Sprintf("%s%06d", cataloguePrefix, seq) }
 
@@ -148,6 +155,7 @@ func (c *catalogue) read(path string, raw []byte) (torn bool, err error) {
 		}
 		c.state.apply(e)
 		c.number++
+		c.applied(e)
 		at += size
 		if c.number == 1 {
 			c.base = size
@@ -159,8 +167,14 @@ func (c *catalogue) read(path string, raw []byte) (torn bool, err error) {
 	if c.number == 0 {
 		return false, damage(catFramesAt, "format", "the catalogue holds no edit")
 	}
-	c.end = at
+	c.end, c.opened = at, c.place()
 	return torn || !markOK || mark < at, nil
+}
+
+func (c *catalogue) applied(e *edit) {
+	if !e.onlyLog() {
+		c.last.Store(c.place())
+	}
 }
 
 func (c *catalogue) readMark(b []byte) (end int64, ok bool) {
@@ -338,6 +352,7 @@ func (c *catalogue) commitLocked(e *edit) error {
 	c.state.apply(e)
 	c.end += int64(len(frame))
 	c.number++
+	c.applied(e)
 	if _, err := c.file.WriteAt(c.encodeMark(c.end), catMarkAt); err != nil {
 		c.broken = fmt.Errorf("%w: catalogue: %w", ErrPoisoned, err)
 		return nil // the edit itself is durable

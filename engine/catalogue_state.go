@@ -27,6 +27,12 @@ type edit struct {
 	logLSN          uint64
 }
 
+// onlyLog reports whether the edit says something of the log and nothing of what is stored.
+func (e *edit) onlyLog() bool {
+	return !e.whole && len(e.putCollections)+len(e.dropCollections)+len(e.putPartitions)+len(e.dropPartitions)+len(e.addSegments)+
+		len(e.dropSegments)+len(e.tombstones)+len(e.cuts) == 0
+}
+
 type collectionRecord struct {
 	id      uint64
 	name    string

@@ -349,7 +349,6 @@ func killedAt(t testing.TB, script []step, k int) (img crashImage, ended bool) {
 	return img, err == nil
 }
 
-
 // TestDropRacesFlush drops a partition at the moment its flush is committed.
 func TestDropRacesFlush(t *testing.T) {
 	script := slices.Clone(life()[:3])

@@ -70,6 +70,7 @@ func (e *Engine) createCollection(ctx context.Context, s *schema.Schema) (*Colle
 	if err := e.cat.commit(ed); err != nil {
 		return nil, err
 	}
+	e.noteCatalogue(ctx)
 	c := newCollection(e, rec)
 	for _, r := range parts {
 		c.add(r, partition.New(r.id, e.env, s, partition.Restored{}))
@@ -144,6 +145,7 @@ func (e *Engine) renameCollection(ctx context.Context, from, to string) error {
 	if err := e.cat.commit(&edit{putCollections: []collectionRecord{rec}}); err != nil {
 		return err
 	}
+	e.noteCatalogue(ctx)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.collections, c.Name())
@@ -176,6 +178,7 @@ func (e *Engine) dropCollection(ctx context.Context, name string) error {
 	if err := e.cat.commit(&edit{dropCollections: []uint64{c.id}}); err != nil {
 		return err
 	}
+	e.noteCatalogue(ctx)
 	e.mu.Lock()
 	delete(e.collections, c.Name())
 	e.mu.Unlock()
@@ -232,6 +235,7 @@ func (c *Collection) createPartition(ctx context.Context, name string) (*Partiti
 	if err := e.cat.commit(&edit{putPartitions: []partitionRecord{rec}, nextID: id + 1}); err != nil {
 		return nil, err
 	}
+	e.noteCatalogue(ctx)
 	return c.add(rec, partition.New(id, e.env, c.schema, partition.Restored{})), nil
 }
 
@@ -273,6 +277,7 @@ func (c *Collection) renamePartition(ctx context.Context, from, to string) error
 	if err := e.cat.commit(&edit{putPartitions: []partitionRecord{rec}}); err != nil {
 		return err
 	}
+	e.noteCatalogue(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.parts, p.name)
@@ -306,6 +311,7 @@ func (c *Collection) dropPartition(ctx context.Context, name string) error {
 	if err := e.cat.commit(&edit{dropPartitions: []uint64{p.p.ID()}}); err != nil {
 		return err
 	}
+	e.noteCatalogue(ctx)
 	c.mu.Lock()
 	delete(c.parts, p.name)
 	c.mu.Unlock()

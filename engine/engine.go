@@ -30,6 +30,8 @@ type Engine struct {
 	ids  *autoID
 
 	nextSegment atomic.Uint64
+	resumed     uint64 // the last LSN when recovery was done
+	noted       uint64 // the newest place in the catalogue that a replayed record carries
 
 	// gate is held for reading by each call that changes something, for as long as it runs, and for writing by Close.
 	gate   sync.RWMutex
@@ -118,6 +120,7 @@ func (e *Engine) newEnv() *partition.Env {
 		},
 		Logger: o.Logger, Now: o.Now,
 		SegmentsDir: e.fs.PathJoin(e.dir, segmentsDir), TempDir: e.fs.PathJoin(e.dir, tempDir),
+		Catalogue:     func() uint64 { return e.cat.last.Load() },
 		NextSegmentID: func() segment.ID { return segment.ID(e.nextSegment.Add(1) - 1) },
 		Commit:        e.commitFlush,
 		Go:            e.goFlush,
@@ -167,11 +170,14 @@ func (e *Engine) shutDown() error {
 	e.background.Wait()
 	var err error
 	if e.log != nil {
+		if e.cat.last.Load() > e.noted {
+			e.noteCatalogue(context.Background())
+		}
 		last := e.log.LastLSN()
 		failed := e.log.Err() != nil
 		err = e.log.Close()
 		if err == nil && !failed && !e.opts.ReadOnly {
-			err = e.noteLog(last)
+			err = e.noteLog(e.loggedLSN(last))
 		}
 	}
 	e.mu.Lock()
@@ -201,6 +207,26 @@ func (e *Engine) noteLog(last uint64) error {
 		return nil
 	}
 	return e.cat.commit(&edit{logLSN: last})
+}
+
+// noteCatalogue has the log say which edits of the catalogue there are, so that an older copy of the catalogue is told from the newest.
+// It is not what makes an edit durable: where there is no room for it, or the log is poisoned, it is left out.
+func (e *Engine) noteCatalogue(ctx context.Context) {
+	if e.opts.ReadOnly || e.log.Err() != nil {
+		return
+	}
+	if err := e.env.Note(ctx); err != nil {
+		e.opts.Logger.Warn("noting the state of the catalogue in the log", "error", err)
+	}
+}
+
+// loggedLSN is the LSN up to which the log's files account for every LSN up to the one given. It is smaller only while nothing was
+// written since a recovery that had to pass over LSNs, those of unsynced records whose rows are in sealed segments.
+func (e *Engine) loggedLSN(lsn uint64) uint64 {
+	if lsn <= e.resumed {
+		return min(lsn, e.log.FoundLSN())
+	}
+	return lsn
 }
 
 // enter begins a call that changes something. leave ends it.
@@ -255,7 +281,7 @@ func (e *Engine) commitFlush(_ context.Context, f partition.FlushEdit) error {
 		ed.cuts = append(ed.cuts, cutRecord{f.Partition, c})
 	}
 	if e.opts.Sync == wal.SyncAlways && e.log != nil { // what is being replayed may not be synced yet
-		ed.logLSN = e.env.Clock.Visible()
+		ed.logLSN = e.loggedLSN(e.env.Clock.Visible())
 	}
 	return e.cat.commit(ed)
 }

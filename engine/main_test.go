@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -43,3 +44,9 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m)
 }
+
+// How long tests wait for the background, and how often they look.
+const (
+	waitLong = 30 * time.Second
+	waitStep = time.Millisecond
+)

@@ -15,10 +15,11 @@ import (
 // recoverStore brings the store to where it was:
 //
 //  1. read the catalogue; write a first one if the directory is empty
-//  2. remove what the catalogue does not name
+//  2. make the directories, empty the one where segments are built
 //  3. open the sealed segments
 //  4. replay the log: each record to the shards whose sealed segments do not hold it
 //  5. start a new log file
+//  6. remove the segments that the catalogue does not name: only now is it known that it is not an older copy
 //
 // It changes nothing that a crash in the middle would miss: the next recovery does the same.
 //
@@ -28,7 +29,7 @@ func (e *Engine) recoverStore(made int) error {
 		return err
 	}
 	if !e.opts.ReadOnly {
-		if err := e.removeGarbage(); err != nil {
+		if err := e.makeDirs(); err != nil {
 			return err
 		}
 	}
@@ -42,7 +43,13 @@ func (e *Engine) recoverStore(made int) error {
 	if err := e.openPartitions(snap); err != nil {
 		return err
 	}
-	return e.openLog(walFirst, logLSN, lastLSN)
+	if err := e.openLog(walFirst, logLSN, lastLSN); err != nil {
+		return err
+	}
+	if e.opts.ReadOnly {
+		return nil
+	}
+	return e.removeGarbage()
 }
 
 func (e *Engine) openCatalogue(made int) error {
@@ -126,7 +133,20 @@ func syncParents(fsys vfs.FS, dir string, must int) error {
 	}
 }
 
-// removeGarbage makes the directories and removes what a crash left in them.
+// makeDirs makes the directories inside the store's, and removes what was being built.
+func (e *Engine) makeDirs() error {
+	for _, sub := range []string{tempDir, segmentsDir, logDir} {
+		if err := e.fs.MkdirAll(e.fs.PathJoin(e.dir, sub), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := e.removeFrom(tempDir, func(string) bool { return true }); err != nil {
+		return err
+	}
+	return syncDir(e.fs, e.dir)
+}
+
+// removeGarbage removes the segments that the catalogue does not name.
 func (e *Engine) removeGarbage() error {
 	known := map[string]bool{}
 	e.cat.view(func(s *state) {
@@ -134,28 +154,25 @@ func (e *Engine) removeGarbage() error {
 			known[id.String()] = true
 		}
 	})
-	for _, sub := range []string{tempDir, segmentsDir, logDir} {
-		path := e.fs.PathJoin(e.dir, sub)
-		if err := e.fs.MkdirAll(path, 0o755); err != nil {
-			return err
-		}
-		if sub == logDir {
-			continue // what is in it is the log's business
-		}
-		names, err := e.fs.List(path)
-		if err != nil {
-			return err
-		}
-		for _, n := range names {
-			if sub == segmentsDir && (known[n] || !isSegmentName(n)) {
-				continue // never remove what is not ours
-			}
+	return e.removeFrom(segmentsDir, func(name string) bool {
+		return isSegmentName(name) && !known[name] // never remove what is not ours
+	})
+}
+
+func (e *Engine) removeFrom(sub string, garbage func(name string) bool) error {
+	path := e.fs.PathJoin(e.dir, sub)
+	names, err := e.fs.List(path)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if garbage(n) {
 			if err := e.fs.RemoveAll(e.fs.PathJoin(path, n)); err != nil {
 				return err
 			}
 		}
 	}
-	return syncDir(e.fs, e.dir)
+	return nil
 }
 
 func isSegmentName(n string) bool {
@@ -212,7 +229,7 @@ func (e *Engine) openPartitions(snap *edit) error {
 func (e *Engine) openLog(walFirst, logLSN, lastLSN uint64) error {
 	opts := wal.Options{
 		FS: e.fs, Dir: e.fs.PathJoin(e.dir, logDir), Policy: e.opts.Sync, SyncInterval: e.opts.SyncInterval, MaxFileSize: e.opts.LogFileBytes,
-		FirstSeq: walFirst, MinLSN: lastLSN, ReadOnly: e.opts.ReadOnly, Logger: e.opts.Logger,
+		FirstSeq: walFirst, MinLSN: lastLSN, HeldLSN: logLSN, ReadOnly: e.opts.ReadOnly, Logger: e.opts.Logger,
 		Durable: e.env.Clock.Durable, Failed: e.logFailed,
 	}
 	if e.opts.ReadOnly && walFirst == 0 {
@@ -222,9 +239,7 @@ func (e *Engine) openLog(walFirst, logLSN, lastLSN uint64) error {
 	for _, c := range e.collections {
 		byID[c.id] = c
 	}
-	last := uint64(0)
 	log, err := wal.Open(opts, 0, func(lsn uint64, payload []byte) error {
-		last = lsn
 		return e.replay(byID, lsn, payload)
 	})
 	if err != nil {
@@ -233,13 +248,8 @@ func (e *Engine) openLog(walFirst, logLSN, lastLSN uint64) error {
 	e.truncate.Lock()
 	e.log, e.env.Log = log, log
 	e.truncate.Unlock()
-	if log.LastLSN() < logLSN {
-		return &CorruptionError{
-			Path: opts.Dir, Offset: -1, Kind: "missing",
-			Err: fmt.Errorf("the log ends at LSN %d, it held %d", max(last, log.LastLSN()), logLSN),
-		}
-	}
-	e.env.Clock.Restart(log.LastLSN())
+	e.resumed = log.LastLSN()
+	e.env.Clock.Restart(e.resumed)
 	if walFirst == 0 && !e.opts.ReadOnly {
 		return e.cat.commit(&edit{walFirst: 1})
 	}
@@ -247,10 +257,18 @@ func (e *Engine) openLog(walFirst, logLSN, lastLSN uint64) error {
 }
 
 func (e *Engine) replay(byID map[uint64]*Collection, lsn uint64, payload []byte) error {
-	id, err := partition.RecordCollection(payload)
+	id, place, err := partition.RecordHead(payload)
 	if err != nil {
 		return fmt.Errorf("LSN %d: %w", lsn, err)
 	}
+	if place > e.cat.opened {
+		return &CorruptionError{
+			Path: e.fs.PathJoin(e.dir, catalogueName(e.cat.opened>>32)), Offset: -1, Kind: "stale",
+			Err: fmt.Errorf("it ends with edit %d of file %d; when LSN %d was logged there was edit %d of file %d",
+				uint32(e.cat.opened), e.cat.opened>>32, lsn, uint32(place), place>>32),
+		}
+	}
+	e.noted = max(e.noted, place)
 	c := byID[id]
 	if c == nil {
 		e.env.Clock.Restart(lsn)

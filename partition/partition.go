@@ -31,6 +31,8 @@ type Env struct {
 	TempDir     string // where segments are built
 
 	NextSegmentID func() segment.ID
+	// Catalogue is the place up to which the catalogue's edits are durable. Every record of the log carries it.
+	Catalogue func() uint64
 	// Commit makes an edit durable in the catalogue, all of it or nothing.
 	Commit func(ctx context.Context, e FlushEdit) error
 	// Go runs fn in the background under the engine's limit of flushes; ctx ends when the engine closes.

@@ -16,6 +16,7 @@ const (
 	KindInsert Kind = 1
 	KindUpsert Kind = 2
 	KindDelete Kind = 3
+	KindNote   Kind = 4 // writes nothing: it only carries what every record carries of the catalogue
 )
 
 // String gives the kind's name in lower case.
@@ -27,34 +28,37 @@ func (k Kind) String() string {
 		return "upsert"
 	case KindDelete:
 		return "delete"
+	case KindNote:
+		return "note"
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
 // A record is one write in the log:
 //
-//	version uint8 | kind uint8 | 0 uint16 | parts uint32 | collection uint64
+//	version uint8 | kind uint8 | 0 uint16 | parts uint32 | collection uint64 | catalogue uint64
 //	insert, upsert: per part: partition uint64 | batch
 //	delete:         per part: partition uint64;  then the keys. No part means every partition of the collection
 //
-// little-endian, every item at a multiple of eight bytes. An upsert removes older rows of its keys from every partition of the
-// collection. docs/format/record.md says the same at length.
+// catalogue is the place in the catalogue's edits up to which they were durable when the record was made: a catalogue that ends before
+// it is an older copy. Little-endian, every item at a multiple of eight bytes. An upsert removes older rows of its keys from every
+// partition of the collection. docs/format/record.md says the same at length.
 const (
 	recordVersion = 1
-	recordHeader  = 16
+	recordHeader  = 24
 )
 
 var errBadRecord = errors.New("malformed log record")
 
-// RecordCollection returns the collection that a record writes to.
-func RecordCollection(payload []byte) (uint64, error) {
+// RecordHead returns the collection that a record writes to, 0 for none, and the place in the catalogue that it carries.
+func RecordHead(payload []byte) (collection, catalogue uint64, err error) {
 	if len(payload) < recordHeader {
-		return 0, fmt.Errorf("%w: %d bytes", errBadRecord, len(payload))
+		return 0, 0, fmt.Errorf("%w: %d bytes", errBadRecord, len(payload))
 	}
-	return binary.LittleEndian.Uint64(payload[8:]), nil
+	return binary.LittleEndian.Uint64(payload[8:]), binary.LittleEndian.Uint64(payload[16:]), nil
 }
 
-func (w *Write) encode() []byte {
+func (w *Write) encode(catalogue uint64) []byte {
 	size := recordHeader
 	for _, part := range w.Parts {
 		size += 8 + part.Batch.EncodedLen()
@@ -70,6 +74,7 @@ func (w *Write) encode() []byte {
 	out = append(out, recordVersion, byte(w.Kind), 0, 0)
 	out = binary.LittleEndian.AppendUint32(out, uint32(parts))
 	out = binary.LittleEndian.AppendUint64(out, w.Collection)
+	out = binary.LittleEndian.AppendUint64(out, catalogue)
 	if w.Kind != KindDelete {
 		for _, part := range w.Parts {
 			out = binary.LittleEndian.AppendUint64(out, part.Partition.id)

@@ -62,7 +62,7 @@ func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
 	if err := a.locate(ctx); err != nil {
 		return Result{}, err
 	}
-	rec, err := e.Log.Prepare(ctx, w.encode())
+	rec, err := e.Log.Prepare(ctx, w.encode(e.Catalogue()))
 	if err != nil {
 		return Result{}, err
 	}
@@ -86,6 +86,21 @@ func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
 		r.p.sealFull(r)
 	}
 	return res, nil
+}
+
+// Note logs a record that writes nothing, and returns when it is durable: from then on a catalogue older than that of now is known for
+// what it is.
+func (e *Env) Note(ctx context.Context) error {
+	rec, err := e.Log.Prepare(ctx, (&Write{Kind: KindNote}).encode(e.Catalogue()))
+	if err != nil {
+		return err
+	}
+	lsn, err := e.Log.Append(rec)
+	if err != nil {
+		return err
+	}
+	e.Clock.Applied(lsn)
+	return e.Clock.Wait(lsn)
 }
 
 // Replay applies a write of the log to the shards that do not hold it yet. REQUIRES: LSNs ascend; there are no readers yet.

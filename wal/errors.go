@@ -34,6 +34,7 @@ const (
 	KindSize     = "file size"    // the file is not as long as its header declares
 	KindChain    = "chain"        // two neighbouring files do not fit together
 	KindFrame    = "frame"        // a frame is damaged although it was known to be durable
+	KindEnd      = "end"          // the log ends before Options.HeldLSN
 	KindSequence = "lsn sequence" // a well-formed frame stands where it cannot have been written
 )
 

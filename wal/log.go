@@ -28,6 +28,7 @@ type Log struct {
 	queued  atomic.Int64  // records in queue; lets the writer watch it without the lock
 	durable atomic.Uint64 // last LSN reported as durable
 	last    atomic.Uint64 // last LSN assigned
+	found   uint64        // what Open found; see FoundLSN
 
 	closeOnce sync.Once
 	closeErr  error
@@ -125,11 +126,8 @@ func Open(opts Options, from uint64, replay func(lsn uint64, payload []byte) err
 		nextSize: opts.InitialFileSize,
 	}
 	l.stats.Replayed = replayed
-	l.synced = max(opts.MinLSN, r.rec.lastLSN)
-	if n := len(r.rec.headers); n > 0 {
-		// The header of a last file without records may have jumped ahead.
-		l.synced = max(l.synced, r.rec.headers[n-1].firstLSN-1)
-	}
+	l.found = r.rec.foundLSN()
+	l.synced = max(opts.MinLSN, l.found)
 	if l.synced == math.MaxUint64 {
 		return nil, errors.New("wal: lsn space exhausted")
 	}
@@ -321,6 +319,10 @@ func (l *Log) Err() error {
 	defer l.mu.Unlock()
 	return l.err
 }
+
+// FoundLSN returns the last LSN that the files accounted for when Open had read them: that of the last record, or the
+// one that a last file without records goes on from. Unlike LastLSN it knows nothing of Options.MinLSN.
+func (l *Log) FoundLSN() uint64 { return l.found }
 
 // LastLSN returns the last LSN assigned, or found by Open.
 func (l *Log) LastLSN() uint64 { return l.last.Load() }

@@ -77,6 +77,9 @@ type Options struct {
 	FirstSeq uint64
 	// MinLSN makes the next LSN handed out greater than max(MinLSN, last LSN found).
 	MinLSN uint64
+	// HeldLSN is the LSN up to which the caller knows that the log once held every record on disk. A log that ends
+	// before it is corrupt: its last file is an older copy, or was cut, or is gone.
+	HeldLSN uint64
 	// ReadOnly replays and does nothing else: no file is created, written or removed, no goroutine is started.
 	ReadOnly bool
 	// Durable is called from the log's goroutine, with rising LSNs: every record <= lsn is durable in the sense

@@ -22,6 +22,14 @@ type recovery struct {
 	vacant  bool     // the last file holds its header and zeros
 }
 
+// foundLSN is the last LSN that the files account for. The header of a last file without records may have jumped ahead.
+func (r *recovery) foundLSN() uint64 {
+	if n := len(r.headers); n > 0 {
+		return max(r.lastLSN, r.headers[n-1].firstLSN-1)
+	}
+	return r.lastLSN
+}
+
 // recoverer replays a log.
 //
 // The chain of files is checked first, by the headers alone: no record is delivered from a log with a missing or
@@ -62,6 +70,13 @@ func (r *recoverer) run() error {
 		if err := r.replayFile(i); err != nil {
 			return err
 		}
+	}
+	if found := r.rec.foundLSN(); found < r.opts.HeldLSN {
+		path, end := r.opts.Dir, int64(0)
+		if n := len(r.rec.files); n > 0 {
+			path, end = r.rec.files[n-1].path, r.rec.tail.end
+		}
+		return corrupt(path, end, KindEnd, "the log ends at lsn %d, it held %d", found, r.opts.HeldLSN)
 	}
 	return nil
 }
