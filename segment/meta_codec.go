@@ -13,7 +13,7 @@ import (
 	"github.com/selkiedb/selkie/segment/internal/fb"
 )
 
-//go:generate flatc --go --gen-onefile -o internal/fb meta.fbs
+//go:generate flatc --go --gen-onefile --go-namespace fb -o internal/fb meta.fbs
 
 // FormatVersion is the version of the segment format that this code writes. It reads this version and all before it.
 const FormatVersion = 1

@@ -265,7 +265,6 @@ func ColumnStartBoundBytesVector(builder *flatbuffers.Builder, numElems int) fla
 func ColumnEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()
 }
-
 type Meta struct {
 	_tab flatbuffers.Table
 }
