@@ -133,6 +133,7 @@ func (b *Builder) keepValid() {
 }
 
 // room checks that offsets stay within 32 bits. Batches and chunks are far smaller; a breach is a bug of the caller's.
+// REQUIRES: less than 4 GiB of values.
 func (b *Builder) room(n int) {
 	if uint64(len(b.d.Bytes))+uint64(n) > math.MaxUint32 {
 		panic("column: more than 4 GiB of values in one builder")

@@ -9,6 +9,16 @@ import (
 	"github.com/selkiedb/selkie/wal"
 )
 
+// SyncPolicy says what an acknowledged write survives; see Options.Sync.
+type SyncPolicy = wal.SyncPolicy
+
+// The sync policies.
+const (
+	SyncAlways   = wal.SyncAlways
+	SyncInterval = wal.SyncInterval
+	SyncNone     = wal.SyncNone
+)
+
 // Options configure Open. The zero value, and nil, mean the defaults.
 type Options struct {
 	// ReadOnly opens the store without a lock and without changing a byte. The log is replayed in memory.
@@ -16,11 +26,11 @@ type Options struct {
 	// MustExist refuses to make a new store. ReadOnly implies it.
 	MustExist bool
 
-	// Sync says what an acknowledged write survives. Default: wal.SyncAlways, a power cut. With wal.SyncInterval a power cut may
-	// lose the writes of the last SyncInterval, with wal.SyncNone those since the last flush, rotation of the log or close;
+	// Sync says what an acknowledged write survives. Default: SyncAlways, a power cut. With SyncInterval a power cut may
+	// lose the writes of the last Options.SyncInterval, with SyncNone those since the last flush, rotation of the log or close;
 	// both survive a killed process.
-	Sync wal.SyncPolicy
-	// SyncInterval is the time between syncs under wal.SyncInterval. Default 100 ms.
+	Sync SyncPolicy
+	// SyncInterval is the time between syncs under the policy of that name. Default 100 ms.
 	SyncInterval time.Duration
 
 	// SegmentBytes is the size of its values at which a growing segment is sealed. Default 128 MiB; negative: no limit.

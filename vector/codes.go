@@ -85,7 +85,7 @@ func (c *CodeQuery) Reset(k CodeKind, q []int8) { c.reset(active, k, q) }
 
 func (c *CodeQuery) reset(cl *class, k CodeKind, q []int8) {
 	if len(q) < 1 || len(q) > MaxDim {
-		panic(fmt.Sprintf("vector: code query of %d elements", len(q)))
+		panic(fmt.Sprintf("vector: code query of %d elements", len(q))) // REQUIRES: 1 <= len(q) <= MaxDim
 	}
 	c.kind, c.stride = k, k.Stride(len(q))
 	n := c.stride
@@ -118,7 +118,7 @@ func (c *CodeQuery) Scan(rows []byte, n int, out []int32) {
 // a row lies outside rows or out is shorter than idx.
 func (c *CodeQuery) Gather(rows []byte, idx []uint32, out []int32) {
 	if c.kernel.gather(c.q, rows, c.stride, idx, out[:len(idx)]) == outside {
-		panic(outOfRange(idx, len(rows)/c.stride))
+		panic(outOfRange(idx, len(rows)/c.stride)) // REQUIRES: every row lies within rows
 	}
 }
 

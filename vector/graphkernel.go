@@ -12,7 +12,7 @@ import "fmt"
 // written. It is what a graph search does between CodeQuery.Gather and its
 // pool of candidates, where most rows fail the limit.
 //
-// It panics when terms (unless nil) or rows is shorter than dots, or keys is
+// REQUIRES: the lengths below; it panics when terms (unless nil) or rows is shorter than dots, or keys is
 // shorter than len(dots)+SelectSlack.
 func SelectBelow(dots, terms []int32, shift uint, rows []uint32, limit int32, keys []uint64) int {
 	n := len(dots)

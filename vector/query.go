@@ -170,7 +170,7 @@ func (q *Query) Gather(rows []byte, idx []uint32, out []float32) {
 	}
 	switch result {
 	case outside:
-		panic(outOfRange(idx, len(rows)/q.stride))
+		panic(outOfRange(idx, len(rows)/q.stride)) // REQUIRES: every row lies within rows
 	case odd:
 		for i, s := range out {
 			if nonFinite(s) != 0 {
@@ -216,13 +216,13 @@ func pad(n int) int { return (n + wide - 1) / wide * wide }
 
 func (q *Query) mustBeDense() {
 	if q.element == Sparse {
-		panic("vector: sparse query on dense rows")
+		panic("vector: sparse query on dense rows") // REQUIRES: a dense query
 	}
 }
 
 func (q *Query) mustBeSparse() {
 	if q.element != Sparse {
-		panic("vector: dense query on sparse rows")
+		panic("vector: dense query on sparse rows") // REQUIRES: a sparse query
 	}
 }
 
