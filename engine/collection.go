@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -165,10 +166,10 @@ func (c *Collection) Partitions() []*Partition {
 	return c.all()
 }
 
-// some resolves names of partitions; none means all.
+// some resolves names of partitions; none means all, which is nil.
 func (c *Collection) some(names []string) ([]*Partition, error) {
 	if len(names) == 0 {
-		return c.all(), nil
+		return nil, nil
 	}
 	var out []*Partition
 	for _, n := range names {
@@ -204,6 +205,9 @@ func (c *Collection) Flush(ctx context.Context) (FlushReceipt, error) {
 		sum.Rows += r.Rows
 		sum.Bytes += r.Bytes
 		sum.Tombstones += r.Tombstones
+		if errors.Is(errs[i], ErrNotFound) && c.usable() == nil {
+			continue // it was dropped meanwhile
+		}
 		if errs[i] != nil && first == nil {
 			first = &PartialFlushError{Partition: parts[i].Name(), Err: errs[i]}
 		}
@@ -224,7 +228,7 @@ func (c *Collection) NumEntities() int64 {
 
 // Count is the number of live entities that a reader sees now, growing or sealed.
 func (c *Collection) Count(ctx context.Context) (int64, error) {
-	return c.e.count(ctx, c, c.all())
+	return c.e.count(ctx, c, nil)
 }
 
 // Stats sums the counts of the collection's partitions.

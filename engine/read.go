@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/selkiedb/selkie/column"
@@ -73,12 +74,29 @@ func (c *Collection) searchMany(ctx context.Context, req *query.Search, parts []
 	return lists, wrap("search", err)
 }
 
+// acquire takes a snapshot of partitions; nil means all that the collection has. One of these that is dropped meanwhile is left out.
+func (c *Collection) acquire(parts []*Partition) (*partition.Snapshot, error) {
+	for {
+		list := parts
+		if list == nil {
+			list = c.all()
+		}
+		s, err := partition.Acquire(c.e.env.Clock, inner(list))
+		if parts != nil || !errors.Is(err, partition.ErrDropped) {
+			return s, err
+		}
+		if err := c.usable(); err != nil {
+			return nil, err
+		}
+	}
+}
+
 func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Partition) ([][]Hit, error) {
 	plan, err := req.Check(c.schema)
 	if err != nil {
 		return nil, err
 	}
-	s, err := partition.Acquire(c.e.env.Clock, inner(parts))
+	s, err := c.acquire(parts)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +132,7 @@ func (p *Partition) Get(ctx context.Context, keys column.Keys, output ...string)
 
 // Get returns the entities with the given primary keys from all partitions; see Partition.Get.
 func (c *Collection) Get(ctx context.Context, keys column.Keys, output ...string) (*column.Rows, error) {
-	return c.get(ctx, keys, output, c.all(), c.usable())
+	return c.get(ctx, keys, output, nil, c.usable())
 }
 
 func (c *Collection) get(ctx context.Context, keys column.Keys, output []string, parts []*Partition, err error) (*column.Rows, error) {
@@ -133,7 +151,7 @@ func (c *Collection) tryGet(ctx context.Context, keys column.Keys, output []stri
 	if err != nil {
 		return nil, err
 	}
-	s, err := partition.Acquire(c.e.env.Clock, inner(parts))
+	s, err := c.acquire(parts)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +178,7 @@ func (p *Partition) All(ctx context.Context, output ...string) iter.Seq2[column.
 // All iterates over every entity of all partitions; see Partition.All.
 func (c *Collection) All(ctx context.Context, output ...string) iter.Seq2[column.Row, error] {
 	return func(yield func(column.Row, error) bool) {
-		c.iterate(ctx, output, c.all(), c.usable(), yield)
+		c.iterate(ctx, output, nil, c.usable(), yield)
 	}
 }
 
@@ -171,7 +189,7 @@ func (c *Collection) iterate(ctx context.Context, output []string, parts []*Part
 	}
 	var s *partition.Snapshot
 	if err == nil {
-		s, err = partition.Acquire(c.e.env.Clock, inner(parts))
+		s, err = c.acquire(parts)
 	}
 	if err != nil {
 		yield(column.Row{}, wrap("iterate", err))
@@ -201,7 +219,7 @@ func (e *Engine) count(ctx context.Context, c *Collection, parts []*Partition) (
 	if err := ctx.Err(); err != nil {
 		return 0, wrap("count", err)
 	}
-	s, err := partition.Acquire(e.env.Clock, inner(parts))
+	s, err := c.acquire(parts)
 	if err != nil {
 		return 0, wrap("count", err)
 	}

@@ -233,10 +233,8 @@ func (a *application) unlock() {
 
 // commit checks the write against what is there and gets its LSN. REQUIRES: the locks are held.
 func (a *application) commit(ctx context.Context, rec *wal.Record) (uint64, error) {
-	for _, p := range a.parts {
-		if p.dropped.Load() {
-			return 0, ErrDropped
-		}
+	if a.targetDropped() {
+		return 0, ErrDropped
 	}
 	if err := a.find(ctx); err != nil {
 		return 0, err
@@ -251,6 +249,17 @@ func (a *application) commit(ctx context.Context, rec *wal.Record) (uint64, erro
 		return 0, err
 	}
 	return a.env.Log.Append(rec)
+}
+
+// targetDropped reports whether a partition that the call names is gone. One that is only looked through for older rows of the keys
+// has none any more.
+func (a *application) targetDropped() bool {
+	for _, part := range a.w.Parts {
+		if part.Partition.dropped.Load() {
+			return true
+		}
+	}
+	return a.w.Kind == KindDelete && !a.w.Everywhere && slices.ContainsFunc(a.w.Scope, func(p *Partition) bool { return p.dropped.Load() })
 }
 
 // find lists the live rows that hold the keys now. REQUIRES: the locks are held.
