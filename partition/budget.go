@@ -20,7 +20,7 @@ type Budget struct {
 	Closing <-chan struct{}
 }
 
-// ErrClosing is returned to a writer whose wait for memory ended because the engine closes.
+// ErrClosing is returned to a call that came to nothing because the engine closes.
 var ErrClosing = errors.New("engine is closing")
 
 // NewBudget makes a budget of limit bytes; 0 means none.

@@ -38,14 +38,11 @@ type flushCall struct {
 //
 // When ctx ends first, Flush returns an error that wraps ctx.Err(); nothing is lost, and the flush completes in the background.
 func (p *Partition) Flush(ctx context.Context) (Receipt, error) {
-	if err := ctx.Err(); err != nil {
-		return Receipt{}, fmt.Errorf("flush: %w", err)
-	}
 	if p.dropped.Load() {
 		return Receipt{}, ErrDropped
 	}
 	if !p.sealAll(SealFlush) && !p.hasUnsaved() {
-		return Receipt{}, nil
+		return Receipt{}, ctx.Err()
 	}
 	call := p.requestFlush()
 	select {
@@ -96,6 +93,9 @@ func (p *Partition) flushLoop(ctx context.Context) {
 		r, err := p.flushOnce(ctx)
 		if p.env.Flushed != nil && (err != nil || len(r.Segments) > 0 || r.Tombstones > 0) {
 			p.env.Flushed(p, r, err)
+		}
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("%w: %v", ErrClosing, err) // the callers' contexts have nothing to do with it
 		}
 		for _, c := range calls {
 			c.receipt, c.err = r, err

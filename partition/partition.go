@@ -97,6 +97,7 @@ type Partition struct {
 	version  atomic.Pointer[version]
 	changing sync.Mutex // held from reading the version to swapping in a changed one; after the shards' locks, before Clock.swap
 	dropped  atomic.Bool
+	closed   atomic.Bool
 
 	flush flushQueue
 }
@@ -170,6 +171,7 @@ func (p *Partition) pin() *version {
 func (p *Partition) Close() {
 	p.lockAll()
 	defer p.unlockAll()
+	p.closed.Store(true) // first: who finds the empty version must know why it is empty
 	p.swapVersion(&version{growing: make([]*segment.Growing, len(p.shards))})
 }
 

@@ -14,7 +14,7 @@ type Snapshot struct {
 	views []segment.View
 }
 
-// Acquire takes a snapshot of the partitions at the newest visible LSN.
+// Acquire takes a snapshot of the partitions at the newest visible LSN. It returns ErrDropped or ErrClosing if one of them has ended.
 func Acquire(c *Clock, parts []*Partition) (*Snapshot, error) {
 	for {
 		s, ok := tryAcquire(c, parts)
@@ -23,6 +23,10 @@ func Acquire(c *Clock, parts []*Partition) (*Snapshot, error) {
 				if p.dropped.Load() {
 					s.Release()
 					return nil, ErrDropped
+				}
+				if p.closed.Load() {
+					s.Release()
+					return nil, ErrClosing
 				}
 			}
 			return s, nil
