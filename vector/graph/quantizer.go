@@ -124,7 +124,7 @@ func (z *quantizer) amplitude() float64 {
 // train chooses center and step by a sample of evenly spread rows.
 func train(ctx context.Context, src Source, m vector.Metric) (*quantizer, error) {
 	n, d := src.Rows(), src.Dim()
-	z := &quantizer{metric: m, dim: d, step: 1, center: make([]float32, d)}
+	z := &quantizer{metric: m, dim: d, step: 1, center: make([]float32, d), centered: m == vector.L2}
 	z.fillRow()
 	if n == 0 {
 		return z, nil
@@ -153,8 +153,6 @@ func train(ctx context.Context, src Source, m vector.Metric) (*quantizer, error)
 	slices.Sort(away)
 	z.step = bestStep(away, z.amplitude())
 	switch m {
-	case vector.L2:
-		z.centered = true
 	case vector.IP:
 		z.addSphere(sample, count)
 		z.fillRow()

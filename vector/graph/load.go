@@ -1,0 +1,127 @@
+package graph
+
+import (
+	"fmt"
+	"hash/crc32"
+	"io"
+)
+
+// Open makes an index of the bytes that Save wrote. Where b begins at a
+// multiple of 4 (mapped files do) it is used in place: it must not change, and
+// must stay as long as the index is in use. Every length, checksum and value is
+// checked first; damage of any kind is a *CorruptionError, as is an identity
+// other than id.
+func Open(b []byte, id Identity) (*Index, error) {
+	if len(b) < headerSize {
+		return nil, corrupt(0, "length", "%d bytes, want %d for the header alone", len(b), headerSize)
+	}
+	s, sums, err := decodeHeader(b, id)
+	if err != nil {
+		return nil, err
+	}
+	offsets, lengths, size := s.layout()
+	if int64(len(b)) != size {
+		return nil, corrupt(0, "length", "%d bytes, want %d", len(b), size)
+	}
+	var data [sections][]byte
+	for i := range sections {
+		end := size
+		if i+1 < sections {
+			end = offsets[i+1]
+		}
+		padded := b[offsets[i]:end:end]
+		if got := crc32.Checksum(padded, castagnoli); got != sums[i] {
+			return nil, corrupt(offsets[i], "checksum", "section %s %08x, want %08x", sectionNames[i], got, sums[i])
+		}
+		data[i] = padded[:lengths[i]:lengths[i]]
+	}
+	z := s.z
+	z.center = words[float32](data[secCenter])
+	ix := &Index{
+		quantizer: &z,
+		codedRows: &codedRows{
+			n: s.rows, stride: z.rowBytes(),
+			codes:  data[secCodes],
+			square: words[int32](data[secSquares]),
+		},
+	}
+	if s.degree > 0 {
+		ix.adjacency = &adjacency{degree: s.degree, next: words[uint32](data[secNeighbours])}
+		ix.toRow = words[uint32](data[secRows])
+		ix.toLabel = words[uint32](data[secLabels])
+		ix.entries = words[uint32](data[secEntries])
+	}
+	if err := ix.validate(offsets); err != nil {
+		return nil, err
+	}
+	if !ix.Flat() {
+		ix.setEntries(ix.entries)
+	}
+	ix.setMaxSquare()
+	return ix, nil
+}
+
+// Load reads what Save wrote, size bytes from r, into memory that huge pages
+// may back, and opens it. It allocates nothing of a size that it has not
+// checked. An error of r is wrapped; all others are those of Open.
+func Load(r io.ReaderAt, size int64, id Identity) (*Index, error) {
+	var header [headerSize]byte
+	if size < headerSize {
+		return nil, corrupt(0, "length", "%d bytes, want %d for the header alone", size, headerSize)
+	}
+	if _, err := r.ReadAt(header[:], 0); err != nil {
+		return nil, fmt.Errorf("read index header: %w", err)
+	}
+	s, _, err := decodeHeader(header[:], id)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, want := s.layout(); want != size {
+		return nil, corrupt(0, "length", "%d bytes, want %d", size, want)
+	}
+	b := alignedBytes(int(size))
+	if n, err := r.ReadAt(b, 0); err != nil && (err != io.EOF || n < len(b)) {
+		return nil, fmt.Errorf("read index: %w", err)
+	}
+	return Open(b, id)
+}
+
+// validate checks what no checksum can: that no number leads outside.
+func (ix *Index) validate(offsets [sections]int64) error {
+	for j, x := range ix.center {
+		if x-x != 0 {
+			return corrupt(offsets[secCenter], "value", "center of element %d is %v", j, x)
+		}
+	}
+	most := int64(ix.codeDim()) * 128 * 128
+	for l, s := range ix.square {
+		if s < 0 || int64(s) > most {
+			return corrupt(offsets[secSquares], "value", "square of label %d is %d, want 0 to %d", l, s, most)
+		}
+	}
+	if ix.Flat() {
+		return nil
+	}
+	n := uint32(ix.n)
+	for l, row := range ix.toRow {
+		// A label for each row and a row for each label: a bijection.
+		if row >= n || ix.toLabel[row] != uint32(l) {
+			return corrupt(offsets[secRows], "value", "label %d has row %d, which does not lead back", l, row)
+		}
+	}
+	for i, l := range ix.entries {
+		if l >= n || i > 0 && l <= ix.entries[i-1] {
+			return corrupt(offsets[secEntries], "value", "entry %d is label %d of %d, or does not ascend", i, l, n)
+		}
+	}
+	for l := range n {
+		ended := false
+		for _, next := range ix.row(l) {
+			if next != none && (next >= n || ended) {
+				return corrupt(offsets[secNeighbours], "value", "label %d of %d has neighbour %d", l, n, next)
+			}
+			ended = next == none
+		}
+	}
+	return nil
+}
