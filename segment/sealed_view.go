@@ -2,6 +2,7 @@ package segment
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 	"sort"
@@ -162,11 +163,9 @@ func (s *Sealed) Locate(ctx context.Context, keys column.Keys, hashes []uint64, 
 		// Rows of one key may run on into the next chunks where duplicates are allowed.
 		for last := chunk; len(mine) > 0; last++ {
 			err := s.walkChunks(ctx, s.key, last, last+1, func(_ int, d column.Data) error {
-				have := column.KeysOf(s.keyF, d)
 				for _, p := range mine {
-					key := keys.At(p.i)
-					at := sort.Search(have.Len(), func(r int) bool { return have.At(r).Compare(key) >= 0 })
-					for ; at < have.Len() && have.At(at) == key; at++ {
+					at := sort.Search(d.Rows, func(r int) bool { return compareKey(d.Value(r), keys, p.i) >= 0 })
+					for ; at < d.Rows && compareKey(d.Value(at), keys, p.i) == 0; at++ {
 						fn(p.i, s.key.starts[last]+uint32(at))
 					}
 				}
@@ -183,4 +182,12 @@ func (s *Sealed) Locate(ctx context.Context, keys column.Keys, hashes []uint64, 
 		}
 	}
 	return nil
+}
+
+// compareKey compares the raw value of a primary key column with a key of a list.
+func compareKey(raw []byte, keys column.Keys, i int) int {
+	if keys.Str {
+		return bytes.Compare(raw, keys.Bytes[keys.Offs[i]:keys.Offs[i+1]])
+	}
+	return cmp.Compare(int64(getUint64(raw)), keys.Ints[i])
 }

@@ -22,6 +22,7 @@ import (
 const (
 	tableFormat    = sstable.TableFormatPebblev7
 	tableBlockSize = 128 << 10 // smaller values share a block; a chunk has one to itself
+	bytesPerSync   = 1 << 20   // how much of a table is written before the disk is asked to begin with it
 )
 
 // Cache keeps blocks of tables in memory; all segments of an engine share one.
@@ -82,6 +83,8 @@ func createTable(fs vfs.FS, path string, compress bool) (*tableWriter, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Without this the system would hand all of a large table to the disk at once, and the log's syncs would wait behind it.
+	f = vfs.NewSyncingFile(f, vfs.SyncingFileOptions{BytesPerSync: bytesPerSync})
 	o := sstable.WriterOptions{
 		BlockSize:          tableBlockSize,
 		Comparer:           pebble.DefaultComparer,
