@@ -29,9 +29,9 @@
 //
 // When a write returns nil, it is in the write-ahead log. What it survives is Options.Sync:
 //
-//	wal.SyncAlways    the default: a killed process and a power cut; each write waits for an fdatasync, which writers share
-//	wal.SyncInterval  a killed process; a power cut loses at most the last SyncInterval of writes (100 ms by default)
-//	wal.SyncNone      a killed process; a power cut loses what was neither flushed nor synced by a rotation of the log or Close
+//	SyncAlways    the default: a killed process and a power cut; each write waits for an fdatasync, which writers share
+//	SyncInterval  a killed process; a power cut loses at most the last Options.SyncInterval of writes (100 ms by default)
+//	SyncNone      a killed process; a power cut loses what was neither flushed nor synced by a rotation of the log or Close
 //
 // Creating, renaming and dropping, and what Flush wrote, are synced under every policy. A sync that fails is never
 // tried again: the engine refuses writes with ErrPoisoned until it is reopened, and goes on reading. A write that
@@ -76,10 +76,10 @@
 //
 // # Close
 //
-// Close lets calls that write come to their end, gives up flushes (their callers get an error that wraps
-// context.Canceled; the log keeps the rows), ends the waits of writers for memory with ErrClosed, joins every
-// goroutine, syncs log and catalogue, and unlocks the directory. It does not flush: the next Open replays the log. It
-// does not wait for reads: snapshots and iterators in use stay valid until they end.
+// Close lets calls that write come to their end, gives up flushes (their callers get ErrClosed; the log keeps the
+// rows), ends the waits of writers for memory with ErrClosed, joins every goroutine, syncs log and catalogue, and
+// unlocks the directory. It does not flush: the next Open replays the log. It does not wait for reads: snapshots and
+// iterators in use stay valid until they end.
 //
 // # Contexts and errors
 //
