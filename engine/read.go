@@ -21,12 +21,22 @@ type Hit struct {
 // Search finds the entities nearest to one vector, best first; equal scores in the order of their primary keys. It looks at every
 // live entity, growing or sealed, as of one instant.
 func (p *Partition) Search(ctx context.Context, req *query.Search) ([]Hit, error) {
-	return p.c.searchOne(ctx, req, []*Partition{p}, p.usable())
+	return p.c.searchOne(ctx, req, []*Partition{p}, p.searched(req))
 }
 
 // SearchMany is Search for several vectors, with a list of hits for each, all as of one instant.
 func (p *Partition) SearchMany(ctx context.Context, req *query.Search) ([][]Hit, error) {
-	return p.c.searchMany(ctx, req, []*Partition{p}, p.usable())
+	return p.c.searchMany(ctx, req, []*Partition{p}, p.searched(req))
+}
+
+func (p *Partition) searched(req *query.Search) error {
+	if err := p.usable(); err != nil {
+		return err
+	}
+	if req != nil && len(req.PartitionNames()) > 0 {
+		return schema.Invalid(req.Field(), req.PartitionNames(), "a search of one partition names no others: search the collection")
+	}
+	return nil
 }
 
 // Search finds the entities nearest to one vector in the whole collection or in the partitions that the request names; see

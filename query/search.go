@@ -96,7 +96,7 @@ func (s *Search) Check(sch *schema.Schema) (*Plan, error) {
 	if s.limit < 1 || s.limit > MaxLimit {
 		return nil, schema.Invalid(s.field, s.limit, "limit must be in [1, %d]", MaxLimit)
 	}
-	if s.offset < 0 || s.offset+s.limit > MaxLimit {
+	if s.offset < 0 || s.offset > MaxLimit-s.limit {
 		return nil, schema.Invalid(s.field, s.offset, "offset must not be negative, and offset + limit at most %d", MaxLimit)
 	}
 	if len(s.vectors) < 1 || len(s.vectors) > MaxQueries {
