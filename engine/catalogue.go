@@ -46,7 +46,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type catalogue struct {
 	fs      vfs.FS
 	dir     string
-	rewrite int64 // least size at which the file is rewritten
+	failed  func(err error) // told, with mu held, when the catalogue is poisoned
+	rewrite int64           // least size at which the file is rewritten
 	warn    func(msg string, err error)
 
 	opened uint64        // the place of the last edit that was read when the file was opened
@@ -274,8 +275,7 @@ func (c *catalogue) startFile() error {
 		err = syncDir(c.fs, c.dir)
 	}
 	if err != nil {
-		c.broken = fmt.Errorf("%w: replacing the catalogue: %w", ErrPoisoned, err)
-		return errors.Join(c.broken, f.Close())
+		return errors.Join(c.poison("replacing the catalogue", err), f.Close())
 	}
 	old := c.file
 	c.file, c.seq, c.salt, c.end, c.number, c.base = f, next.seq, next.salt, end, 1, int64(len(frame))
@@ -316,8 +316,15 @@ func (c *catalogue) resume() error {
 	return c.removeOld()
 }
 
-// commit makes an edit durable, then part of the state. Commit point: its frame is synced. An error before the sync leaves the
-// catalogue as it was and the edit may be tried again; a sync that fails leaves it unknown, and the catalogue takes no more.
+// poison ends the catalogue's writing: what is on disk is not known.
+func (c *catalogue) poison(what string, err error) error {
+	c.broken = fmt.Errorf("%w: %s: %w", ErrPoisoned, what, err)
+	c.failed(c.broken)
+	return c.broken
+}
+
+// commit makes an edit durable, then part of the state. Commit point: its frame is synced. ErrDiskFull leaves the catalogue as it was
+// and the edit may be tried again; another write or a sync that fails leaves it unknown, and the catalogue takes no more.
 func (c *catalogue) commit(e *edit) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -343,19 +350,21 @@ func (c *catalogue) commitLocked(e *edit) error {
 	}
 	frame := c.appendFrame(nil, payload, c.number+1)
 	if _, err := c.file.WriteAt(frame, c.end); err != nil {
-		return fmt.Errorf("catalogue: %w", err)
+		if isDiskFull(err) { // a part of the frame at most is there, and the next one overwrites it
+			return fmt.Errorf("catalogue: %w", err)
+		}
+		return c.poison("writing the catalogue", err)
 	}
 	if err := c.file.SyncData(); err != nil {
-		c.broken = fmt.Errorf("%w: syncing the catalogue: %w", ErrPoisoned, err)
-		return c.broken
+		return c.poison("syncing the catalogue", err)
 	}
 	c.state.apply(e)
 	c.end += int64(len(frame))
 	c.number++
 	c.applied(e)
 	if _, err := c.file.WriteAt(c.encodeMark(c.end), catMarkAt); err != nil {
-		c.broken = fmt.Errorf("%w: catalogue: %w", ErrPoisoned, err)
-		return nil // the edit itself is durable
+		_ = c.poison("writing the catalogue's mark", err) // the edit itself is durable
+		return nil
 	}
 	if c.end > c.rewrite && c.end > 4*c.base {
 		if err := c.startFile(); err != nil { // the edit is durable all the same; the next one tries again

@@ -121,6 +121,7 @@ func (e *Engine) newEnv() *partition.Env {
 		Logger: o.Logger, Now: o.Now,
 		SegmentsDir: e.fs.PathJoin(e.dir, segmentsDir), TempDir: e.fs.PathJoin(e.dir, tempDir),
 		Catalogue:     func() uint64 { return e.cat.last.Load() },
+		Refused:       e.refused,
 		NextSegmentID: func() segment.ID { return segment.ID(e.nextSegment.Add(1) - 1) },
 		Commit:        e.commitFlush,
 		Go:            e.goFlush,
@@ -236,6 +237,9 @@ func (e *Engine) enter() error {
 	if err == nil && e.opts.ReadOnly {
 		err = ErrReadOnly
 	}
+	if err == nil {
+		err = e.refused()
+	}
 	if err != nil {
 		e.gate.RUnlock()
 	}
@@ -335,11 +339,28 @@ func (e *Engine) namesOf(p *partition.Partition) (coll, part string) {
 func (e *Engine) logFailed(err error) {
 	err = &kindError{ErrPoisoned, err}
 	e.env.Clock.Fail(err)
-	e.failure.CompareAndSwap(nil, &err)
-	e.opts.Logger.Error("the log is poisoned, writes are refused until the store is reopened", "error", err)
+	e.fail(err)
+}
+
+// fail refuses writes from now on. A poisoned catalogue is as bad as a poisoned log: nothing could be flushed any more, and a segment
+// that the edit of unknown fate names must stay as it is.
+func (e *Engine) fail(err error) {
+	if !e.failure.CompareAndSwap(nil, &err) {
+		return
+	}
+	e.env.Budget.Fail(err)
+	e.opts.Logger.Error("writes are refused until the store is reopened", "error", err)
 	if e.opts.Events.Failed != nil {
 		e.opts.Events.Failed(FailEvent{err})
 	}
+}
+
+// refused is why writes are refused, or nil.
+func (e *Engine) refused() error {
+	if err := e.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // memoryWanted seals the largest growing segments because a writer waits for memory.

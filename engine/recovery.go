@@ -66,13 +66,13 @@ func (e *Engine) openCatalogue(made int) error {
 			return fmt.Errorf("store %w", ErrNotFound)
 		}
 		c = &catalogue{fs: e.fs, dir: e.dir, state: newState(), rewrite: e.opts.CatalogueBytes, warn: warn}
-		e.cat = c
+		e.cat, c.failed = c, e.fail
 		if err := syncParents(e.fs, e.dir, max(made, 1)); err != nil {
 			return err
 		}
 		return c.startFile()
 	}
-	e.cat = c
+	e.cat, c.failed = c, e.fail
 	switch {
 	case e.opts.ReadOnly:
 		return nil

@@ -13,6 +13,7 @@ type Budget struct {
 	limit  int64
 	used   int64
 	change chan struct{} // closed and renewed when memory comes back
+	failed error         // no memory will come back
 
 	// Waiting is called before a writer waits, so that someone flushes. It may be nil.
 	Waiting func()
@@ -43,6 +44,10 @@ func (b *Budget) wait(ctx context.Context) error {
 			b.mu.Unlock()
 			return nil
 		}
+		if err := b.failed; err != nil {
+			b.mu.Unlock()
+			return err
+		}
 		used, change := b.used, b.change
 		b.mu.Unlock()
 		if b.Waiting != nil {
@@ -56,6 +61,15 @@ func (b *Budget) wait(ctx context.Context) error {
 			return fmt.Errorf("waiting for memory (%d bytes in growing segments, %d allowed): %w", used, b.limit, ctx.Err())
 		}
 	}
+}
+
+// Fail ends every wait: writes are refused, and nothing will be flushed.
+func (b *Budget) Fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failed = err
+	close(b.change)
+	b.change = make(chan struct{})
 }
 
 func (b *Budget) take(n int64) {

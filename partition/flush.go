@@ -122,6 +122,9 @@ type built struct {
 // A crash before 3 leaves files that the catalogue does not name, removed at the next open; the log still has the rows. A crash
 // after it leaves records in the log that the cuts tell replay to skip.
 func (p *Partition) flushOnce(ctx context.Context) (Receipt, error) {
+	if err := p.env.Refused(); err != nil {
+		return Receipt{}, fmt.Errorf("flush: %w", err)
+	}
 	start := p.env.Now()
 	v := p.pin()
 	defer v.unref()

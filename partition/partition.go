@@ -33,6 +33,8 @@ type Env struct {
 	NextSegmentID func() segment.ID
 	// Catalogue is the place up to which the catalogue's edits are durable. Every record of the log carries it.
 	Catalogue func() uint64
+	// Refused is why writes are refused, or nil. Then no flush is begun: it would replace files that an edit of unknown fate may name.
+	Refused func() error
 	// Commit makes an edit durable in the catalogue, all of it or nothing.
 	Commit func(ctx context.Context, e FlushEdit) error
 	// Go runs fn in the background under the engine's limit of flushes; ctx ends when the engine closes.
