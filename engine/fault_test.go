@@ -99,6 +99,10 @@ func (r *faultRun) play(ctx func() context.Context, script []step) {
 }
 
 func (r *faultRun) succeeded(st step) {
+	if st.kind == reopen && r.poisoned { // now it is known what became of the step that failed
+		r.settle()
+		return
+	}
 	var next []*ledger
 	for _, l := range r.possible {
 		if l.apply(st) == nil {
@@ -111,6 +115,20 @@ func (r *faultRun) succeeded(st step) {
 	if err := r.certain.apply(st); err != nil {
 		r.complain("%v succeeded: %w", st, err)
 	}
+}
+
+// settle finds the state that the opened store is in.
+func (r *faultRun) settle() {
+	o, err := observe(context.Background(), r.eng)
+	var found *ledger
+	if err == nil {
+		found, err = o.match(r.possible)
+	}
+	if err != nil {
+		r.complain("reopened: %w", err)
+		return
+	}
+	r.poisoned, r.certain, r.possible = false, found.clone(), []*ledger{found}
 }
 
 func (r *faultRun) failed(st step, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"runtime/debug"
 	"sync"
@@ -184,13 +185,15 @@ func (t *table) close() error {
 	return err
 }
 
-// damaged turns what the table layer says into an error with the file and the place.
+// damaged turns what the table layer says into an error with the file and the place. What the operating system says is left as it is:
+// a device that cannot be read, or too many open files, is no damage that was found.
 func (t *table) damaged(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	var c *CorruptionError
-	if errors.As(err, &c) {
+	var system *fs.PathError
+	if errors.As(err, &c) || errors.As(err, &system) {
 		return err
 	}
 	return &CorruptionError{Path: t.path, Offset: t.lastAt.Load(), Kind: "checksum", Err: err}
