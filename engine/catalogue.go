@@ -127,7 +127,7 @@ func (c *catalogue) read(path string, raw []byte) (torn bool, err error) {
 		return false, damage(0, "checksum", "the header's checksum does not match")
 	}
 	if v := binary.LittleEndian.Uint32(head[8:]); v != 1 {
-		return false, fmt.Errorf("catalogue %s has format version %d; this program reads 1", path, v)
+		return false, fmt.Errorf("%w: catalogue %s has format version %d; this program reads 1", ErrVersion, path, v)
 	}
 	if seq := binary.LittleEndian.Uint64(head[16:]); seq != c.seq {
 		return false, damage(16, "identity", "the file is catalogue %d under another name", seq)
@@ -145,6 +145,9 @@ func (c *catalogue) read(path string, raw []byte) (torn bool, err error) {
 			break
 		}
 		e, err := decodeEdit(payload)
+		if errors.Is(err, ErrVersion) {
+			return false, fmt.Errorf("%s: %w", path, err)
+		}
 		if err != nil {
 			return false, damage(at, "format", "edit %d: %w", c.number+1, err)
 		}

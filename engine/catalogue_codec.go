@@ -146,7 +146,7 @@ func decodeEdit(raw []byte) (e *edit, err error) {
 	}
 	t := fb.GetRootAsEdit(raw, 0)
 	if v := t.Version(); v == 0 || v > catalogueVersion {
-		return nil, fmt.Errorf("catalogue version %d; this program reads up to %d", v, catalogueVersion)
+		return nil, fmt.Errorf("%w: catalogue version %d; this program reads up to %d", ErrVersion, v, catalogueVersion)
 	}
 	for _, n := range []int{
 		t.PutCollectionsLength(), t.PutPartitionsLength(), t.AddSegmentsLength(), t.TombstonesLength(), t.CutsLength(),

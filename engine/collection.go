@@ -25,7 +25,7 @@ type Collection struct {
 	schema  *schema.Schema
 	created time.Time
 
-	mu      sync.RWMutex // guards what follows; nothing is locked under it
+	mu      sync.RWMutex // guards what follows; nothing is locked under it, but by Close, which is alone by then
 	name    string
 	parts   map[string]*Partition
 	hidden  []*Partition // by bucket, if rows go to partitions by the partition key

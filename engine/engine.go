@@ -41,7 +41,7 @@ type Engine struct {
 
 	ddl sync.Mutex // orders changes of the registry; held around catalogue commits
 
-	mu          sync.RWMutex // guards the registry; nothing is locked under it
+	mu          sync.RWMutex // guards the registry; a Collection's mu may be locked under it
 	collections map[string]*Collection
 
 	background sync.WaitGroup
@@ -106,7 +106,7 @@ func open(dir string, o Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	if !o.ReadOnly {
-		e.start("selkie-ticker", e.tick)
+		e.start("ticker", e.tick)
 	}
 	return e, nil
 }

@@ -25,6 +25,7 @@ var (
 	ErrPoisoned     = errors.New("writes are refused until the store is reopened")
 	ErrInvalid      = schema.ErrInvalid
 	ErrTooLarge     = schema.ErrTooLarge
+	ErrVersion      = errors.New("made by a newer version") // a file is intact, and of a format that this program does not know
 	ErrDuplicateKey = partition.ErrDuplicateKey
 )
 
@@ -32,8 +33,10 @@ var (
 type CorruptionError struct {
 	Path   string // the file
 	Offset int64  // where in the file the damaged piece begins; -1 when the file as a whole is meant
-	Kind   string // what is wrong, in a word: "checksum", "missing", "size", "identity", "format", ...
-	Err    error
+	// Kind says in a word or two what is wrong: "checksum", "missing", "size", "identity" or "format" for the catalogue and
+	// segments, one of wal's kinds for the log, "record" for a write in it that cannot be read.
+	Kind string
+	Err  error
 }
 
 // Error names the file, the offset and what is wrong.
@@ -107,6 +110,8 @@ func translate(err error) error {
 		return &CorruptionError{Path: inLog.Path, Offset: inLog.Offset, Kind: inLog.Kind, Err: inLog.Err}
 	}
 	switch {
+	case errors.Is(err, wal.ErrVersion) || errors.Is(err, segment.ErrVersion) || errors.Is(err, partition.ErrVersion):
+		return &kindError{ErrVersion, err}
 	case isDiskFull(err) && !errors.Is(err, ErrDiskFull):
 		return &kindError{ErrDiskFull, err}
 	case errors.Is(err, wal.ErrPoisoned) && !errors.Is(err, ErrPoisoned):

@@ -27,7 +27,7 @@ type Options struct {
 	MustExist bool
 
 	// Sync says what an acknowledged write survives. Default: SyncAlways, a power cut. With SyncInterval a power cut may
-	// lose the writes of the last Options.SyncInterval, with SyncNone those since the last flush, rotation of the log or close;
+	// lose the writes of the last Options.SyncInterval, with SyncNone those since the last rotation of the log or close that are not flushed;
 	// both survive a killed process.
 	Sync SyncPolicy
 	// SyncInterval is the time between syncs under the policy of that name. Default 100 ms.
@@ -101,7 +101,9 @@ func (o *Options) withDefaults() Options {
 	def(&out.BatchBytes, 64<<20)
 	defTime(&out.MaxSegmentAge, 24*time.Hour)
 	defTime(&out.MaxSegmentIdle, 10*time.Minute)
-	defTime(&out.Tick, time.Second)
+	if out.Tick <= 0 {
+		out.Tick = time.Second
+	}
 	if out.Flushers <= 0 {
 		out.Flushers = 2
 	}

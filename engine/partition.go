@@ -68,7 +68,7 @@ func (p *Partition) Flush(ctx context.Context) (FlushReceipt, error) {
 }
 
 // NumEntities is the number of live entities in sealed segments: exact at every instant, and as cheap as the number of segments is
-// small. Entities that are not flushed yet are in Stats and Count.
+// small. Entities that are not flushed yet are in Stats and Count. After Close it is 0, as nothing is there to count.
 func (p *Partition) NumEntities() int64 { return p.p.NumEntities() }
 
 // Count is the number of live entities that a reader sees now, growing or sealed.

@@ -256,10 +256,19 @@ func (e *Engine) openLog(walFirst, logLSN, lastLSN uint64) error {
 	return nil
 }
 
+// badRecord names a record that cannot be replayed. Its bytes passed the log's checksums, so an unreadable one was written so.
+func (e *Engine) badRecord(lsn uint64, err error) error {
+	err = fmt.Errorf("replaying LSN %d: %w", lsn, err)
+	if errors.Is(err, partition.ErrBadRecord) && !errors.Is(err, partition.ErrVersion) {
+		return &CorruptionError{Path: e.fs.PathJoin(e.dir, logDir), Offset: -1, Kind: "record", Err: err}
+	}
+	return err
+}
+
 func (e *Engine) replay(byID map[uint64]*Collection, lsn uint64, payload []byte) error {
 	id, place, err := partition.RecordHead(payload)
 	if err != nil {
-		return fmt.Errorf("LSN %d: %w", lsn, err)
+		return e.badRecord(lsn, err)
 	}
 	if place > e.cat.opened {
 		return &CorruptionError{
@@ -279,7 +288,7 @@ func (e *Engine) replay(byID map[uint64]*Collection, lsn uint64, payload []byte)
 		err = e.env.Replay(e.ctx, w, lsn)
 	}
 	if err != nil {
-		return fmt.Errorf("replaying LSN %d: %w", lsn, err)
+		return e.badRecord(lsn, err)
 	}
 	e.env.Clock.Restart(lsn)
 	e.counters.replayed.Add(1)

@@ -22,7 +22,7 @@ type Clock struct {
 	failed  error
 
 	// swap is held for reading while a snapshot pins versions, and for writing while a version is swapped: a snapshot sees each
-	// partition in one version, all at one LSN. It is locked after any shard lock; nothing but mu is locked under it.
+	// partition in one version, all at one LSN. It is locked after any shard lock; only leaves are locked under it: mu, Tombstones.mu.
 	swap sync.RWMutex
 }
 

@@ -11,6 +11,8 @@ import (
 var (
 	// ErrDuplicateKey is what every DuplicateKeyError is.
 	ErrDuplicateKey = errors.New("duplicate primary key")
+	// ErrVersion is returned for a log record that is intact, and of a version that this code does not know.
+	ErrVersion = errors.New("unknown format version")
 	// ErrDropped is returned by a write or a read of a partition that was dropped meanwhile.
 	ErrDropped = errors.New("partition was dropped")
 )

@@ -20,7 +20,7 @@ import (
 type Env struct {
 	FS     vfs.FS
 	Clock  *Clock
-	Log    *wal.Log // nil in a read-only engine and during replay
+	Log    *wal.Log // nil during replay; takes no records in a read-only engine
 	Cache  *segment.Cache
 	Budget *Budget
 	Limits Limits

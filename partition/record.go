@@ -48,12 +48,13 @@ const (
 	recordHeader  = 24
 )
 
-var errBadRecord = errors.New("malformed log record")
+// ErrBadRecord is returned for a record whose bytes are no write, though the log vouches for them.
+var ErrBadRecord = errors.New("malformed log record")
 
 // RecordHead returns the collection that a record writes to, 0 for none, and the place in the catalogue that it carries.
 func RecordHead(payload []byte) (collection, catalogue uint64, err error) {
 	if len(payload) < recordHeader {
-		return 0, 0, fmt.Errorf("%w: %d bytes", errBadRecord, len(payload))
+		return 0, 0, fmt.Errorf("%w: %d bytes", ErrBadRecord, len(payload))
 	}
 	return binary.LittleEndian.Uint64(payload[8:]), binary.LittleEndian.Uint64(payload[16:]), nil
 }
@@ -94,23 +95,26 @@ func (w *Write) encode(catalogue uint64) []byte {
 // The write's data lies in payload.
 func DecodeWrite(payload []byte, find func(id uint64) *Partition, all []*Partition) (*Write, error) {
 	if len(payload) < recordHeader {
-		return nil, fmt.Errorf("%w: %d bytes", errBadRecord, len(payload))
+		return nil, fmt.Errorf("%w: %d bytes", ErrBadRecord, len(payload))
 	}
 	if payload[0] != recordVersion {
-		return nil, fmt.Errorf("log record version %d; this program reads %d", payload[0], recordVersion)
+		return nil, fmt.Errorf("%w: log record version %d; this program reads %d", ErrVersion, payload[0], recordVersion)
+	}
+	if payload[2] != 0 || payload[3] != 0 {
+		return nil, fmt.Errorf("%w: bytes 2 and 3 are not zero", ErrBadRecord)
 	}
 	w := &Write{Kind: Kind(payload[1]), Collection: binary.LittleEndian.Uint64(payload[8:]), AllowDuplicates: true}
 	parts := int(binary.LittleEndian.Uint32(payload[4:]))
 	rest := payload[recordHeader:]
 	var keys []column.Keys
 	if parts > len(rest)/8 {
-		return nil, fmt.Errorf("%w: %d parts in %d bytes", errBadRecord, parts, len(rest))
+		return nil, fmt.Errorf("%w: %d parts in %d bytes", ErrBadRecord, parts, len(rest))
 	}
 	switch w.Kind {
 	case KindInsert, KindUpsert:
 		for range parts {
 			if len(rest) < 8 {
-				return nil, fmt.Errorf("%w: it ends inside a part", errBadRecord)
+				return nil, fmt.Errorf("%w: it ends inside a part", ErrBadRecord)
 			}
 			p := find(binary.LittleEndian.Uint64(rest))
 			s := all[0].schema
@@ -119,7 +123,7 @@ func DecodeWrite(payload []byte, find func(id uint64) *Partition, all []*Partiti
 			}
 			batch, more, err := column.DecodeBatch(s, rest[8:])
 			if err != nil {
-				return nil, fmt.Errorf("%w: %w", errBadRecord, err)
+				return nil, fmt.Errorf("%w: %w", ErrBadRecord, err)
 			}
 			rest = more
 			if p != nil {
@@ -144,14 +148,14 @@ func DecodeWrite(payload []byte, find func(id uint64) *Partition, all []*Partiti
 		}
 		keys, more, err := column.DecodeKeys(rest)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errBadRecord, err)
+			return nil, fmt.Errorf("%w: %w", ErrBadRecord, err)
 		}
 		w.Keys, rest = keys, more
 	default:
-		return nil, fmt.Errorf("%w: kind %d", errBadRecord, payload[1])
+		return nil, fmt.Errorf("%w: kind %d", ErrBadRecord, payload[1])
 	}
 	if len(rest) != 0 {
-		return nil, fmt.Errorf("%w: %d bytes too many", errBadRecord, len(rest))
+		return nil, fmt.Errorf("%w: %d bytes too many", ErrBadRecord, len(rest))
 	}
 	return w, nil
 }

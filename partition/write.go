@@ -448,7 +448,7 @@ func (p *Partition) isFull(g *segment.Growing) (SealReason, bool) {
 	return "", false
 }
 
-// Due reports whether a growing segment of the partition has grown old or idle.
+// due reports whether a growing segment of the partition has grown old or idle.
 func (p *Partition) due(g *segment.Growing, now time.Time) (SealReason, bool) {
 	l := p.env.Limits
 	switch {

@@ -116,7 +116,7 @@ func cutLow(b []byte) []byte {
 	return b
 }
 
-// cutHigh returns the shortest-effort string of at most boundBytes that is not below b; empty if there is none.
+// cutHigh returns a string of at most boundBytes that is not below b; empty if there is none.
 func cutHigh(b []byte) []byte {
 	if len(b) <= boundBytes {
 		return b

@@ -8,6 +8,9 @@ import (
 // ErrCorrupt is what every CorruptionError is.
 var ErrCorrupt = errors.New("corrupt")
 
+// ErrVersion is returned for a segment that is intact, and of a format version that this code does not know.
+var ErrVersion = errors.New("unknown format version")
+
 // CorruptionError reports bytes of a segment that are not what was written.
 type CorruptionError struct {
 	Path   string // the file

@@ -80,7 +80,7 @@ func (g *Growing) RawBytes() int64 { return g.raw.Load() }
 // LSNs returns the LSN of the first and of the last row; zero if there is none.
 func (g *Growing) LSNs() (first, last uint64) { return g.firstLSN.Load(), g.lastLSN.Load() }
 
-// Born and LastAppend are the times of creation and of the last append.
+// Born is the time of creation.
 func (g *Growing) Born() time.Time { return g.born }
 
 // LastAppend is the time of the last append, or of creation.

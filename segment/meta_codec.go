@@ -140,7 +140,7 @@ func decodeMeta(raw []byte) (m *Meta, err error) {
 	}
 	t := fb.GetRootAsMeta(body, 0)
 	if v := t.Version(); v == 0 || v > FormatVersion {
-		return nil, fmt.Errorf("segment format version %d; this program reads up to %d", v, FormatVersion)
+		return nil, fmt.Errorf("%w: segment format version %d; this program reads up to %d", ErrVersion, v, FormatVersion)
 	}
 	m = &Meta{
 		ID: ID(t.Segment()), Partition: t.Partition(), Shard: int(t.Shard()), Token: t.Token(),

@@ -90,6 +90,9 @@ func (s *Sealed) readMeta(path string) error {
 			return &CorruptionError{Path: path, Offset: -1, Kind: "identity", Err: errors.New("the meta is not the one that the catalogue names")}
 		}
 		m, err := decodeMeta(raw)
+		if errors.Is(err, ErrVersion) {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 		if err != nil {
 			return &CorruptionError{Path: path, Offset: -1, Kind: "format", Err: err}
 		}

@@ -10,7 +10,8 @@ import (
 	"github.com/selkiedb/selkie/schema"
 )
 
-// ID names a segment. Identifiers are handed out by the catalogue, start at 1 and are never used twice.
+// ID names a segment. Identifiers start at 1. That of a sealed segment is never used again; that of a
+// growing one may come back after a crash, for the segment that its rows are replayed into.
 type ID uint64
 
 // String gives the identifier as it stands in directory names: at least six digits.
