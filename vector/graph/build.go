@@ -42,7 +42,7 @@ func Build(ctx context.Context, src Source, metric vector.Metric, options Option
 			return nil, err
 		}
 	}
-	rows, err := encodeRows(ctx, src, z, o.Workers)
+	rows, err := encodeRows(ctx, src, z, nil, o.Workers)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func Build(ctx context.Context, src Source, metric vector.Metric, options Option
 	if err != nil {
 		return nil, err
 	}
-	return finish(ctx, z, rows, edges, spare, &o)
+	return finish(ctx, z, rows, nil, edges, spare, &o)
 }
 
 // buildEdges makes the graph of rows: steps 2 to 4. The second adjacency is
@@ -101,7 +101,7 @@ func buildEdges(ctx context.Context, rows *codedRows, o *Options, p plan) (edges
 		}
 	}
 	groups, lists = nil, nil
-	into := reverse(rows.n, first)
+	into := reverse(first, 0, rows.n, rows.n)
 	second := newAdjacency(rows.n, o.Degree)
 	each(o.Workers, rows.n, 64, func(worker, from, to int) {
 		if ctx.Err() != nil {
@@ -114,9 +114,10 @@ func buildEdges(ctx context.Context, rows *codedRows, o *Options, p plan) (edges
 	return second, first, ctx.Err()
 }
 
-// finish makes an index of the coded rows and their edges: steps 5 and 6.
-// Rows stand by their offsets in both; spare is memory to use.
-func finish(ctx context.Context, z *quantizer, rows *codedRows, edges, spare *adjacency, o *Options) (*Index, error) {
+// finish makes an index of the coded rows and their edges: steps 5 and 6. The
+// offset of row i of rows is offsets[i], or i if offsets is nil; spare is
+// memory to use.
+func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32, edges, spare *adjacency, o *Options) (*Index, error) {
 	entries := drawEntries(rows.n, o)
 	order, roots := breadthFirst(edges, rows.n, entries[0])
 	ix := &Index{
@@ -153,6 +154,12 @@ func finish(ctx context.Context, z *quantizer, rows *codedRows, edges, spare *ad
 		return nil, err
 	}
 	ix.sum = nil
+	if offsets != nil {
+		for label, row := range ix.toRow {
+			ix.toRow[label] = offsets[row]
+			ix.toLabel[offsets[row]] = uint32(label)
+		}
+	}
 	return ix, nil
 }
 

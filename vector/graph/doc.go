@@ -1,8 +1,8 @@
 // Package graph finds the vectors of a segment that are nearest to a query,
 // without comparing all of them.
 //
-// An Index is built once from the rows of a segment (Build), or of the indexes
-// of segments that were merged, and never changes. A search walks a graph of
+// An Index is built once from the rows of a segment (Build), or from the indexes
+// of segments that were merged (Merge), and never changes. A search walks a graph of
 // neighbours by 8-bit codes of the rows and lets its caller score the few best
 // exactly:
 //

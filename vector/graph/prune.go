@@ -52,6 +52,7 @@ type pruner struct {
 	dead     []bool
 	chosen   []uint32
 	joined   []uint32
+	far      []int32
 }
 
 // pruneRows is the most candidates a pruner takes.
@@ -62,9 +63,10 @@ func newPruner(w *leafWorker, alpha float64) *pruner {
 		leafWorker: w,
 		alpha256:   int64(alpha * alpha * 256),
 		rows:       make([]uint32, pruneRows),
-		dead:       make([]bool, pruneRows),
+		dead:       make([]bool, len(w.square)),
 		chosen:     make([]uint32, 0, pruneRows),
 		joined:     make([]uint32, 0, len(w.square)),
+		far:        make([]int32, len(w.square)),
 	}
 }
 
@@ -141,7 +143,7 @@ func (p *pruner) rank(c *codedRows, a uint32, rows []uint32) []uint64 {
 	return keys
 }
 
-// reversed are the edges of a graph the other way round.
+// reversed are edges of a graph the other way round.
 type reversed struct {
 	starts []int
 	from   []uint32
@@ -152,25 +154,25 @@ func (v *reversed) into(r uint32) []uint32 {
 	return v.from[v.starts[r]:v.starts[r+1]]
 }
 
-func reverse(n int, a *adjacency) *reversed {
-	v := &reversed{starts: make([]int, n+1)}
-	for _, to := range a.next {
-		if to != none {
-			v.starts[to+1]++
+// reverse collects the edges from the rows lo to hi-1 to those below to.
+func reverse(a *adjacency, lo, hi, to int) *reversed {
+	v := &reversed{starts: make([]int, to+1)}
+	for _, next := range a.next[lo*a.degree : hi*a.degree] {
+		if next < uint32(to) { // none is not
+			v.starts[next+1]++
 		}
 	}
-	for i := range n {
+	for i := range to {
 		v.starts[i+1] += v.starts[i]
 	}
-	v.from = make([]uint32, v.starts[n])
-	places := slices.Clone(v.starts[:n])
-	for r := range n {
-		for _, to := range a.row(uint32(r)) {
-			if to == none {
-				break
+	v.from = make([]uint32, v.starts[to])
+	places := slices.Clone(v.starts[:to])
+	for r := lo; r < hi; r++ {
+		for _, next := range a.row(uint32(r)) {
+			if next < uint32(to) {
+				v.from[places[next]] = uint32(r)
+				places[next]++
 			}
-			v.from[places[to]] = uint32(r)
-			places[to]++
 		}
 	}
 	return v
@@ -190,8 +192,74 @@ func (p *pruner) join(c *codedRows, a *adjacency, r uint32, extra []uint32, b *a
 		}
 	}
 	p.joined = all
-	if len(all) > a.degree {
+	switch {
+	case len(all) <= a.degree:
+	case len(all)-len(old) <= fewExtra:
+		all = p.admit(c, r, len(old), a.degree)
+	default:
 		all = p.prune(c, p.rank(c, r, all), a.degree, true)
 	}
 	b.set(r, all)
+}
+
+// fewExtra is the number of rows up to which join takes the short way.
+const fewExtra = 6
+
+// admit chooses at most degree neighbours of r from p.joined: n old ones, which
+// are within the degree, then extra rows. It does so without comparing the old
+// ones with each other: an extra row enters if no nearer one stands before it,
+// in the sense of prune, and takes the place of the farthest row that it
+// stands before itself, or else of the farthest of all. The result is valid
+// until the next call.
+func (p *pruner) admit(c *codedRows, r uint32, n, degree int) []uint32 {
+	all := p.joined // old, then extra
+	p.load(c, all)
+	far := p.far[:len(all)]
+	for i, dot := range p.score(c, r, 0) {
+		far[i] = p.square[i] - 2*dot + p.bias
+	}
+	dead := p.dead[:len(all)]
+	clear(dead)
+	kept := n
+	for x := n; x < len(all); x++ {
+		dots := p.score(c, all[x], 0)
+		worst, stood := -1, false
+		for j := range x {
+			if dead[j] {
+				continue
+			}
+			d := int64(p.square[j]-2*dots[j]) + int64(p.bias)
+			switch {
+			case far[j] <= far[x]:
+				if d*p.alpha256 < int64(far[x])<<8 {
+					dead[x] = true
+				}
+			case d*p.alpha256 < int64(far[j])<<8:
+				if !stood || far[j] > far[worst] {
+					worst, stood = j, true
+				}
+			case !stood && (worst < 0 || far[j] > far[worst]):
+				worst = j
+			}
+			if dead[x] {
+				break
+			}
+		}
+		switch {
+		case dead[x]:
+		case kept < degree:
+			kept++
+		case worst >= 0:
+			dead[worst] = true
+		default:
+			dead[x] = true // the farthest of all
+		}
+	}
+	p.chosen = p.chosen[:0]
+	for i, row := range all {
+		if !dead[i] {
+			p.chosen = append(p.chosen, row)
+		}
+	}
+	return p.chosen
 }

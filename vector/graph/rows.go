@@ -23,6 +23,16 @@ func (c *codedRows) at(row uint32) []byte {
 	return c.codes[int(row)*c.stride:][:c.stride]
 }
 
+// part returns the rows lo to hi-1 as rows of their own.
+func (c *codedRows) part(lo, hi int) *codedRows {
+	return &codedRows{
+		n: hi - lo, stride: c.stride,
+		codes:  c.codes[lo*c.stride : hi*c.stride],
+		square: c.square[lo:hi],
+		sum:    c.sum[lo:hi],
+	}
+}
+
 func newCodedRows(n, stride int) *codedRows {
 	return &codedRows{
 		n: n, stride: stride,
@@ -32,9 +42,9 @@ func newCodedRows(n, stride int) *codedRows {
 	}
 }
 
-// encodeRows streams src into codes. A block is read while the one before it
-// is encoded by the workers.
-func encodeRows(ctx context.Context, src Source, z *quantizer, workers int) (*codedRows, error) {
+// encodeRows streams src into codes. Row r gets the number place[r], or r if
+// place is nil.
+func encodeRows(ctx context.Context, src Source, z *quantizer, place []uint32, workers int) (*codedRows, error) {
 	c := newCodedRows(src.Rows(), z.rowBytes())
 	encoders := make([]*encoder, workers)
 	for i := range encoders {
@@ -45,8 +55,11 @@ func encodeRows(ctx context.Context, src Source, z *quantizer, workers int) (*co
 		each(workers, hi-lo, 32, func(worker, from, to int) {
 			e := encoders[worker]
 			for i := from; i < to; i++ {
-				row := lo + i
-				c.square[row], c.sum[row] = e.encode(rows[i*d:(i+1)*d], c.at(uint32(row)))
+				row := uint32(lo + i)
+				if place != nil {
+					row = place[row]
+				}
+				c.square[row], c.sum[row] = e.encode(rows[i*d:(i+1)*d], c.at(row))
 			}
 		})
 	})
