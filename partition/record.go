@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/selkiedb/selkie/column"
 )
@@ -59,7 +60,8 @@ func RecordHead(payload []byte) (collection, catalogue uint64, err error) {
 	return binary.LittleEndian.Uint64(payload[8:]), binary.LittleEndian.Uint64(payload[16:]), nil
 }
 
-func (w *Write) encode(catalogue uint64) []byte {
+// encode appends the record to dst.
+func (w *Write) encode(dst []byte, catalogue uint64) []byte {
 	size := recordHeader
 	for _, part := range w.Parts {
 		size += 8 + part.Batch.EncodedLen()
@@ -67,7 +69,7 @@ func (w *Write) encode(catalogue uint64) []byte {
 	if w.Kind == KindDelete {
 		size += 8*len(w.Scope) + 16*w.Keys.Len() + len(w.Keys.Bytes) + 64
 	}
-	out := make([]byte, 0, size)
+	out := slices.Grow(dst, size)
 	parts := len(w.Parts)
 	if w.Kind == KindDelete && !w.Everywhere {
 		parts = len(w.Scope)

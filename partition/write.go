@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/selkiedb/selkie/column"
@@ -62,7 +63,9 @@ func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
 	if err := a.locate(ctx); err != nil {
 		return Result{}, err
 	}
-	rec, err := e.Log.Prepare(ctx, w.encode(e.Catalogue()))
+	payload := takePayload()
+	*payload = w.encode(*payload, e.Catalogue())
+	rec, err := e.Log.Prepare(ctx, *payload)
 	if err != nil {
 		return Result{}, err
 	}
@@ -82,16 +85,32 @@ func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
 	if err := e.Clock.Wait(lsn); err != nil {
 		return Result{}, err
 	}
+	givePayload(payload) // the log is done with it; after an error it may not be
 	for _, r := range a.full {
 		r.p.sealFull(r)
 	}
 	return res, nil
 }
 
+// payloads keeps the memory of records that are in the log: fresh memory of that size costs as much as filling it.
+var payloads = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxKeptPayload bounds what one record leaves behind.
+const maxKeptPayload = 4 << 20
+
+func takePayload() *[]byte { return payloads.Get().(*[]byte) }
+
+func givePayload(p *[]byte) {
+	if cap(*p) <= maxKeptPayload {
+		*p = (*p)[:0]
+		payloads.Put(p)
+	}
+}
+
 // Note logs a record that writes nothing, and returns when it is durable: from then on a catalogue older than that of now is known for
 // what it is.
 func (e *Env) Note(ctx context.Context) error {
-	rec, err := e.Log.Prepare(ctx, (&Write{Kind: KindNote}).encode(e.Catalogue()))
+	rec, err := e.Log.Prepare(ctx, (&Write{Kind: KindNote}).encode(nil, e.Catalogue()))
 	if err != nil {
 		return err
 	}
@@ -394,22 +413,8 @@ func (a *application) makeRoom() error {
 func (a *application) apply(lsn uint64) (Result, error) {
 	res := Result{LSN: lsn}
 	now := a.env.Now()
-	sealed := map[*segment.Sealed][]uint32{}
-	grew := map[*segment.Growing]struct{}{}
 	if a.w.Kind != KindInsert {
-		for _, l := range a.found {
-			if l.growing == nil {
-				sealed[l.sealed] = append(sealed[l.sealed], l.row)
-				continue
-			}
-			if l.growing.Delete(l.row, lsn) {
-				res.Deleted++
-			}
-			grew[l.growing] = struct{}{}
-		}
-		for s, rows := range sealed {
-			res.Deleted += s.Tombstones().Add(rows, lsn)
-		}
+		res.Deleted = a.bury(lsn)
 	}
 	err := a.target(func(p *Partition, shard int, b *column.Batch, rows []uint32) error {
 		if rows != nil {
@@ -420,21 +425,37 @@ func (a *application) apply(lsn uint64) (Result, error) {
 			return err
 		}
 		res.Inserted += b.Rows
-		grew[g] = struct{}{}
+		a.env.Budget.take(g.Charge())
 		if reason, full := p.isFull(g); full {
 			a.full = append(a.full, fullShard{p, shard, g, reason})
 		}
 		return nil
 	})
-	for g := range grew {
-		a.env.Budget.take(g.Charge())
-	}
 	if err != nil {
 		// The record is in the log and a later replay will meet the same error: nothing after it may be acknowledged.
 		err = errors.Join(fmt.Errorf("applying LSN %d", lsn), err)
 		a.env.Clock.Fail(err)
 	}
 	return res, err
+}
+
+// bury puts tombstones on the rows that were found and returns how many of them were alive.
+func (a *application) bury(lsn uint64) (n int) {
+	sealed := map[*segment.Sealed][]uint32{}
+	for _, l := range a.found {
+		if l.growing == nil {
+			sealed[l.sealed] = append(sealed[l.sealed], l.row)
+			continue
+		}
+		if l.growing.Delete(l.row, lsn) {
+			n++
+		}
+		a.env.Budget.take(l.growing.Charge())
+	}
+	for s, rows := range sealed {
+		n += s.Tombstones().Add(rows, lsn)
+	}
+	return n
 }
 
 // isFull reports whether the segment has reached a limit.
