@@ -25,6 +25,27 @@ func SelectBelow(dots, terms []int32, shift uint, rows []uint32, limit int32, ke
 	return selectBelow(dots, terms, shift, rows, limit, keys)
 }
 
+// SelectWeighted is SelectBelow with the terms
+//
+//	terms[i] = int32(float32(squares[rows[i]]) * weight)
+//
+// which must be within the range of int32. It panics when a row lies outside
+// squares.
+func SelectWeighted(dots, squares []int32, weight float32, shift uint, rows []uint32, limit int32, keys []uint64) int {
+	n := len(dots)
+	if len(rows) < n || len(keys) < n+SelectSlack {
+		panic(fmt.Sprintf("vector: select of %d dots, %d rows into %d keys", n, len(rows), len(keys)))
+	}
+	if n == 0 {
+		return 0
+	}
+	m := selectWeighted(dots, squares, weight, shift, rows, limit, keys)
+	if m < 0 {
+		panic(outOfRange(rows[:n], len(squares)))
+	}
+	return m
+}
+
 // SelectSlack is the room that SelectBelow needs in keys beyond one for each
 // row: it writes whole registers.
 const SelectSlack = 8
@@ -54,6 +75,22 @@ func selectBelowGo(dots, terms []int32, shift uint, rows []uint32, limit int32, 
 	terms = terms[:len(dots)]
 	for i, s := range dots {
 		if d := terms[i] - s<<shift; d < limit {
+			keys[m] = DistanceKey(d, rows[i])
+			m++
+		}
+	}
+	return m
+}
+
+// selectWeightedGo is the oracle of the assembly, and what runs without it.
+func selectWeightedGo(dots, squares []int32, weight float32, shift uint, rows []uint32, limit int32, keys []uint64) int {
+	m := 0
+	rows = rows[:len(dots)]
+	for i, s := range dots {
+		if int64(rows[i]) >= int64(len(squares)) {
+			return -1
+		}
+		if d := int32(float32(squares[rows[i]])*weight) - s<<shift; d < limit {
 			keys[m] = DistanceKey(d, rows[i])
 			m++
 		}

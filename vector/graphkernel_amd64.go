@@ -11,6 +11,9 @@ var selectWide = active.name == "avx512"
 func selectBelowAVX512(dots, terms *int32, shift uint, rows *uint32, n int, limit int32, keys *uint64) int
 
 //go:noescape
+func selectWeightedAVX512(dots, squares *int32, count int, weight float32, shift uint, rows *uint32, n int, limit int32, keys *uint64) int
+
+//go:noescape
 func prefetch(p unsafe.Pointer, lines int)
 
 //go:noescape
@@ -21,6 +24,13 @@ func selectBelow(dots, terms []int32, shift uint, rows []uint32, limit int32, ke
 		return selectBelowGo(dots, terms, shift, rows, limit, keys)
 	}
 	return selectBelowAVX512(&dots[0], unsafe.SliceData(terms), shift, &rows[0], len(dots), limit, &keys[0])
+}
+
+func selectWeighted(dots, squares []int32, weight float32, shift uint, rows []uint32, limit int32, keys []uint64) int {
+	if !selectWide || len(squares) == 0 || len(squares) > 1<<31-1 {
+		return selectWeightedGo(dots, squares, weight, shift, rows, limit, keys)
+	}
+	return selectWeightedAVX512(&dots[0], &squares[0], len(squares), weight, shift, &rows[0], len(dots), limit, &keys[0])
 }
 
 // Prefetch asks for the words' cache lines ahead of their use.

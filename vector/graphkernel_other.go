@@ -6,6 +6,10 @@ func selectBelow(dots, terms []int32, shift uint, rows []uint32, limit int32, ke
 	return selectBelowGo(dots, terms, shift, rows, limit, keys)
 }
 
+func selectWeighted(dots, squares []int32, weight float32, shift uint, rows []uint32, limit int32, keys []uint64) int {
+	return selectWeightedGo(dots, squares, weight, shift, rows, limit, keys)
+}
+
 // Prefetch asks for the words' cache lines ahead of their use.
 func Prefetch([]uint32) {}
 

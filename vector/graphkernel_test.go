@@ -45,6 +45,43 @@ func TestSelectBelow(t *testing.T) {
 	require.Panics(t, func() { vector.SelectBelow(make([]int32, 4), nil, 0, make([]uint32, 4), 0, make([]uint64, 4)) })
 }
 
+func TestSelectWeighted(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 5))
+	squares := make([]int32, 1000)
+	for i := range squares {
+		squares[i] = r.Int32N(1 << 29)
+	}
+	for n := range 70 {
+		for _, limit := range []int32{math.MinInt32, 0, 1 << 27, math.MaxInt32} {
+			for _, weight := range []float32{1, 0.37, 1e-5} {
+				dots, rows := make([]int32, n), make([]uint32, n)
+				for i := range n {
+					dots[i], rows[i] = r.Int32N(1<<27)-1<<26, r.Uint32N(1000)
+				}
+				shift := uint(n % 2)
+				keys := make([]uint64, n+vector.SelectSlack)
+				m := vector.SelectWeighted(dots, squares, weight, shift, rows, limit, keys)
+				var want []uint64
+				for i := range n {
+					if d := int32(float32(squares[rows[i]])*weight) - dots[i]<<shift; d < limit {
+						want = append(want, vector.DistanceKey(d, rows[i]))
+					}
+				}
+				require.Equal(t, want, append([]uint64(nil), keys[:m]...))
+			}
+		}
+	}
+	for n := 1; n < 40; n++ {
+		rows := make([]uint32, n)
+		for _, far := range []uint32{1000, 1 << 31, math.MaxUint32} {
+			rows[n-1] = far
+			require.Panics(t, func() {
+				vector.SelectWeighted(make([]int32, n), squares, 1, 0, rows, 0, make([]uint64, n+vector.SelectSlack))
+			})
+		}
+	}
+}
+
 func TestDistanceKeyOrder(t *testing.T) {
 	require.Less(t, vector.DistanceKey(-1, 9), vector.DistanceKey(0, 1))
 	require.Less(t, vector.DistanceKey(5, 1), vector.DistanceKey(5, 2))

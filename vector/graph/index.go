@@ -22,9 +22,8 @@ type Index struct {
 
 	// entries are the labels a search may start at, ascending; their codes lie
 	// together so that they can be scanned.
-	entries      []uint32
-	entryCodes   []byte
-	entrySquares []int32
+	entries    []uint32
+	entryCodes []byte
 
 	walkers sync.Pool // of *walker
 }
@@ -40,10 +39,8 @@ func newFlat(z *quantizer, rows *codedRows) *Index {
 func (ix *Index) setEntries(labels []uint32) {
 	ix.entries = labels
 	ix.entryCodes = alignedBytes(len(labels) * ix.stride)
-	ix.entrySquares = make([]int32, len(labels))
 	for i, l := range labels {
 		copy(ix.entryCodes[i*ix.stride:], ix.at(l))
-		ix.entrySquares[i] = ix.square[l]
 	}
 }
 

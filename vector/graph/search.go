@@ -172,8 +172,7 @@ func (w *walker) scan(ix *Index, size int) []uint64 {
 		hi := min(lo+scanRows, ix.n)
 		dots := w.dots[:hi-lo]
 		w.query.Scan(ix.codes[lo*ix.stride:], hi-lo, dots)
-		terms := w.setTerms(ix.square[lo:hi], ordinals[:hi-lo])
-		n = w.keep(dots, terms, ordinals[:hi-lo], uint32(lo), n)
+		n = w.keep(dots, ix.square[lo:hi], ordinals[:hi-lo], uint32(lo), n)
 	}
 	w.stats.Distances += ix.n
 	return w.pool[:n]
@@ -189,7 +188,7 @@ func (w *walker) empty(size int) {
 
 // keep offers scored labels, each base more than listed, to the pool, in
 // pieces so that the limit tightens. It returns the number of keys kept.
-func (w *walker) keep(dots, terms []int32, labels []uint32, base uint32, n int) int {
+func (w *walker) keep(dots, squares []int32, labels []uint32, base uint32, n int) int {
 	pool := w.pool
 	for lo := 0; lo < len(dots); lo += selectPiece {
 		hi := min(lo+selectPiece, len(dots))
@@ -197,11 +196,7 @@ func (w *walker) keep(dots, terms []int32, labels []uint32, base uint32, n int) 
 		if n == len(pool) {
 			limit = vector.KeyDistance(pool[n-1])
 		}
-		var part []int32
-		if terms != nil {
-			part = terms[lo:hi]
-		}
-		m := vector.SelectBelow(dots[lo:hi], part, w.shift, labels[lo:hi], limit, w.keys)
+		m := w.choose(dots[lo:hi], squares, labels[lo:hi], limit)
 		for _, key := range w.keys[:m] {
 			n, _ = insert(pool, n, len(pool), poolKey(key+uint64(base)))
 		}

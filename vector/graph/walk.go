@@ -23,9 +23,8 @@ type walker struct {
 	visited []uint64
 	touched []uint32
 
-	dots  []int32
-	terms []int32
-	keys  []uint64
+	dots []int32
+	keys []uint64
 	// pool holds the nearest labels seen, sorted by distance: packed keys with
 	// the label moved up by one bit; the lowest bit marks those expanded.
 	pool []uint64
@@ -72,7 +71,7 @@ func (ix *Index) newWalker() *walker {
 // reserve makes room for n scores at a time.
 func (w *walker) reserve(n int) {
 	if len(w.dots) < n {
-		w.dots, w.terms = make([]int32, n), make([]int32, n)
+		w.dots = make([]int32, n)
 		w.keys = make([]uint64, n+vector.SelectSlack)
 	}
 }
@@ -92,27 +91,7 @@ func (w *walker) useCode(ix *Index, code []byte) {
 	w.weight, w.shift = 1, 1
 }
 
-// setTerms fills in the terms of labels, and returns them, or nil if there are
-// none.
-func (w *walker) setTerms(squares []int32, labels []uint32) []int32 {
-	if w.weight == 0 {
-		return nil
-	}
-	terms := w.terms[:len(labels)]
-	if w.shift == 1 {
-		for i, l := range labels {
-			terms[i] = squares[l]
-		}
-		return terms
-	}
-	weight := w.weight
-	for i, l := range labels {
-		terms[i] = int32(float32(squares[l]) * weight)
-	}
-	return terms
-}
-
-// below scores the n labels listed and leaves in w.keys those nearer than
+// below scores the labels listed and leaves in w.keys those nearer than
 // limit, as many as it returns.
 func (w *walker) below(ix *Index, labels []uint32, limit int32) int {
 	if len(labels) > len(w.dots) {
@@ -121,7 +100,16 @@ func (w *walker) below(ix *Index, labels []uint32, limit int32) int {
 	dots := w.dots[:len(labels)]
 	w.query.Gather(ix.codes, labels, dots)
 	w.stats.Distances += len(labels)
-	return vector.SelectBelow(dots, w.setTerms(ix.square, labels), w.shift, labels, limit, w.keys)
+	return w.choose(dots, ix.square, labels, limit)
+}
+
+// choose leaves in w.keys the labels nearer than limit, given their dots and
+// all labels' squares.
+func (w *walker) choose(dots, squares []int32, labels []uint32, limit int32) int {
+	if w.weight == 0 {
+		return vector.SelectBelow(dots, nil, w.shift, labels, limit, w.keys)
+	}
+	return vector.SelectWeighted(dots, squares, w.weight, w.shift, labels, limit, w.keys)
 }
 
 // start empties the pool and puts the nearest entries into it. It returns
@@ -137,9 +125,7 @@ func (w *walker) start(ix *Index, size int) int {
 		hi := min(lo+scanRows, len(ix.entries))
 		dots := w.dots[:hi-lo]
 		w.query.Scan(ix.entryCodes[lo*ix.stride:], hi-lo, dots)
-		terms := w.setTerms(ix.entrySquares[lo:hi], ordinals[:hi-lo])
-		limit := int32(math.MaxInt32)
-		m := vector.SelectBelow(dots, terms, w.shift, ix.entries[lo:hi], limit, w.keys)
+		m := w.choose(dots, ix.square, ix.entries[lo:hi], math.MaxInt32)
 		for _, key := range w.keys[:m] {
 			n, _ = insert(w.pool, n, min(seeds, size), poolKey(key))
 		}
