@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
 		return Result{}, err
 	}
 	a := newApplication(e, w)
-	defer a.unpin()
+	defer a.end()
 	if err := a.locate(ctx); err != nil {
 		return Result{}, err
 	}
@@ -125,7 +126,7 @@ func (e *Env) Note(ctx context.Context) error {
 // Replay applies a write of the log to the shards that do not hold it yet. REQUIRES: LSNs ascend; there are no readers yet.
 func (e *Env) Replay(ctx context.Context, w *Write, lsn uint64) error {
 	a := newApplication(e, w)
-	defer a.unpin()
+	defer a.end()
 	a.replay = lsn
 	if err := a.locate(ctx); err != nil {
 		return err
@@ -178,19 +179,45 @@ type fullShard struct {
 	reason SealReason
 }
 
+// applications keeps the memory of writes for the next ones.
+var applications = sync.Pool{New: func() any { return new(application) }}
+
+// newApplication begins a write; end ends it.
 func newApplication(e *Env, w *Write) *application {
-	a := &application{env: e, w: w, hashes: make([]uint64, w.Keys.Len())}
-	for i := range a.hashes {
-		a.hashes[i] = w.Keys.Hash(i)
+	a := applications.Get().(*application)
+	a.env, a.w = e, w
+	for i := range w.Keys.Len() {
+		a.hashes = append(a.hashes, w.Keys.Hash(i))
 	}
 	for _, p := range w.Parts {
 		a.parts = append(a.parts, p.Partition)
 	}
 	a.parts = append(a.parts, w.Scope...)
-	slices.SortFunc(a.parts, func(x, y *Partition) int { return int(int64(x.id) - int64(y.id)) })
-	a.parts = slices.Compact(a.parts)
+	if len(a.parts) > 1 {
+		slices.SortFunc(a.parts, func(x, y *Partition) int { return cmp.Compare(x.id, y.id) })
+		a.parts = slices.Compact(a.parts)
+	}
 	return a
 }
+
+// end gives back the versions that the write looked through, and its memory.
+func (a *application) end() {
+	for _, l := range a.seen {
+		l.v.unref()
+	}
+	if cap(a.hashes)+cap(a.found) > maxKeptKeys {
+		return
+	}
+	clear(a.parts)
+	clear(a.full)
+	clear(a.found)
+	clear(a.seen)
+	*a = application{hashes: a.hashes[:0], parts: a.parts[:0], locked: a.locked[:0], full: a.full[:0], found: a.found[:0], seen: a.seen[:0]}
+	applications.Put(a)
+}
+
+// maxKeptKeys bounds the memory that one write leaves behind.
+const maxKeptKeys = 1 << 16
 
 // looks reports whether older rows of the keys matter to the write.
 func (a *application) looks() bool { return a.w.Kind != KindInsert || !a.w.AllowDuplicates }
@@ -218,12 +245,6 @@ func (a *application) locateIn(ctx context.Context, s *segment.Sealed, rows *[]l
 	})
 }
 
-func (a *application) unpin() {
-	for _, l := range a.seen {
-		l.v.unref()
-	}
-}
-
 // lock takes the locks of the shards that the keys hash to, in every partition of the write.
 func (a *application) lock() {
 	for _, p := range a.parts {
@@ -247,7 +268,8 @@ func (a *application) unlock() {
 	for _, s := range a.locked {
 		s.mu.Unlock()
 	}
-	a.locked = nil
+	clear(a.locked)
+	a.locked = a.locked[:0]
 }
 
 // commit checks the write against what is there and gets its LSN. REQUIRES: the locks are held.

@@ -64,8 +64,9 @@ func (c *chunks) reserve(rows uint32) (grown int64) {
 		first := alignedBytes(min(size, full))
 		copy(first, dir[0])
 		grown += int64(len(first) - len(dir[0]))
-		dir = append([][]byte{first}, dir[1:]...)
-		c.dir.Store(&dir)
+		next := append([][]byte{first}, dir[1:]...)
+		c.dir.Store(&next)
+		dir = next
 	}
 	if len(dir) >= need {
 		return grown
