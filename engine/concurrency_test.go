@@ -444,7 +444,7 @@ func TestIteratorOutlivesAll(t *testing.T) {
 // Close comes while everything runs: each call ends with its result or with ErrClosed, no read misses a row, and what was
 // acknowledged is there at the next open.
 func TestCloseBesideEverything(t *testing.T) {
-	for round := range 12 {
+	for round := range 8 {
 		ctx := context.Background()
 		fs := &handleFS{FS: vfs.NewMem()}
 		eng, err := engine.Open("db", &engine.Options{FS: fs, SegmentRows: 30, Tick: time.Millisecond})
