@@ -2,10 +2,13 @@ package segment
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"math"
+	"math/bits"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -14,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/objstorage"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/sstable/block"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -93,6 +97,7 @@ func createTable(fs vfs.FS, path string, compress bool) (*tableWriter, error) {
 		DisableValueBlocks: true,
 		IndexBlockSize:     math.MaxInt32,
 		TableFormat:        tableFormat,
+		Checksum:           block.ChecksumTypeCRC32c, // offsetReadable knows it
 	}
 	if compress {
 		o.Compression = sstable.FastestCompression
@@ -134,12 +139,25 @@ type table struct {
 // offsetReadable notes where the file is read, so that an error can name the place.
 type offsetReadable struct {
 	objstorage.Readable
-	at atomic.Int64
+	path string
+	at   atomic.Int64
 }
 
+// checkedBlock is the least size of a block that is checked here: footers are smaller, and a mismatch in a smaller block is cheap.
+const checkedBlock = 8 << 10
+
+// ReadAt checks the checksum of large blocks before the table layer does. On a mismatch that one tries every single bit flip of the first
+// 40 KiB, with a checksum of the whole block for each: eight seconds for a block of vectors, on every read of it.
 func (r *offsetReadable) ReadAt(ctx context.Context, p []byte, off int64) error {
 	r.at.Store(off)
-	return r.Readable.ReadAt(ctx, p, off)
+	if err := r.Readable.ReadAt(ctx, p, off); err != nil || len(p) < checkedBlock {
+		return err
+	}
+	body, trailer := p[:len(p)-4], binary.LittleEndian.Uint32(p[len(p)-4:])
+	if sum := bits.RotateLeft32(crc32.Checksum(body, castagnoli), 17) + 0xa282ead8; sum != trailer {
+		return &CorruptionError{Path: r.path, Offset: off, Kind: "checksum", Err: fmt.Errorf("block of %d bytes: %08x instead of %08x", len(p), sum, trailer)}
+	}
+	return nil
 }
 
 func (r *offsetReadable) NewReadHandle(objstorage.ReadBeforeSize) objstorage.ReadHandle {
@@ -159,7 +177,7 @@ func openTable(fs vfs.FS, path string, c *Cache) (t *table, err error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	at := &offsetReadable{Readable: readable}
+	at := &offsetReadable{Readable: readable, path: path}
 	at.at.Store(-1)
 	t = &table{path: path, lastAt: &at.at}
 	o := sstable.ReaderOptions{Comparer: pebble.DefaultComparer}
