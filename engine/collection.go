@@ -205,8 +205,10 @@ func (c *Collection) Flush(ctx context.Context) (FlushReceipt, error) {
 		sum.Rows += r.Rows
 		sum.Bytes += r.Bytes
 		sum.Tombstones += r.Tombstones
-		if errors.Is(errs[i], ErrNotFound) && c.usable() == nil {
-			continue // it was dropped meanwhile
+		if errors.Is(errs[i], ErrNotFound) { // it was dropped meanwhile
+			if errs[i] = c.usable(); errs[i] == nil {
+				continue
+			}
 		}
 		if errs[i] != nil && first == nil {
 			first = &PartialFlushError{Partition: parts[i].Name(), Err: errs[i]}
