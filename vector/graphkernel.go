@@ -46,6 +46,28 @@ func SelectWeighted(dots, squares []int32, weight float32, shift uint, rows []ui
 	return m
 }
 
+// Visit marks the rows of list, up to the first that is beyond visited, and
+// writes those that were not marked before into out, in their order. It
+// returns their number. Bit r%64 of visited[r/64] stands for row r. It panics
+// when out is shorter than list.
+func Visit(list []uint32, visited []uint64, out []uint32) int {
+	if len(out) < len(list) {
+		panic(fmt.Sprintf("vector: visit of %d rows into %d", len(list), len(out)))
+	}
+	if len(list) == 0 || len(visited) == 0 {
+		return 0
+	}
+	return visit(list, visited, out)
+}
+
+// CountBelow returns the number of keys less than key. REQUIRES: keys are
+// sorted.
+func CountBelow(keys []uint64, key uint64) int { return countBelow(keys, key) }
+
+// manyKeys is the number of sorted keys from which halving is faster than
+// comparing all, eight at a time.
+const manyKeys = 512
+
 // SelectSlack is the room that SelectBelow needs in keys beyond one for each
 // row: it writes whole registers.
 const SelectSlack = 8
@@ -96,4 +118,34 @@ func selectWeightedGo(dots, squares []int32, weight float32, shift uint, rows []
 		}
 	}
 	return m
+}
+
+// visitGo is the oracle of the assembly, and what runs without it. It does not
+// branch on what is marked, which would be mispredicted.
+func visitGo(list []uint32, visited []uint64, out []uint32) int {
+	m := 0
+	for _, row := range list {
+		if int(row>>6) >= len(visited) {
+			break
+		}
+		word, bit := visited[row>>6], row&63
+		out[m] = row
+		visited[row>>6] = word | 1<<bit
+		m += int(^word >> bit & 1)
+	}
+	return m
+}
+
+// countBelowGo is the oracle of the assembly, and what runs without it.
+func countBelowGo(keys []uint64, key uint64) int {
+	lo, hi := 0, len(keys)
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if keys[mid] < key {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
 }

@@ -14,6 +14,12 @@ func selectBelowAVX512(dots, terms *int32, shift uint, rows *uint32, n int, limi
 func selectWeightedAVX512(dots, squares *int32, count int, weight float32, shift uint, rows *uint32, n int, limit int32, keys *uint64) int
 
 //go:noescape
+func countBelowAVX512(keys *uint64, n int, key uint64) int
+
+//go:noescape
+func visitRows(row *uint32, n int, visited *uint64, count int, out *uint32) int
+
+//go:noescape
 func prefetch(p unsafe.Pointer, lines int)
 
 //go:noescape
@@ -31,6 +37,17 @@ func selectWeighted(dots, squares []int32, weight float32, shift uint, rows []ui
 		return selectWeightedGo(dots, squares, weight, shift, rows, limit, keys)
 	}
 	return selectWeightedAVX512(&dots[0], &squares[0], len(squares), weight, shift, &rows[0], len(dots), limit, &keys[0])
+}
+
+func countBelow(keys []uint64, key uint64) int {
+	if !selectWide || len(keys) > manyKeys {
+		return countBelowGo(keys, key)
+	}
+	return countBelowAVX512(unsafe.SliceData(keys), len(keys), key)
+}
+
+func visit(list []uint32, visited []uint64, out []uint32) int {
+	return visitRows(&list[0], len(list), &visited[0], 64*len(visited), &out[0])
 }
 
 // Prefetch asks for the words' cache lines ahead of their use.

@@ -167,6 +167,70 @@ done:
 	MOVQ DI, ret+72(FP)
 	RET
 
+// func countBelowAVX512(keys *uint64, n int, key uint64) int
+// Requires: AVX512F, BMI2, POPCNT
+TEXT ·countBelowAVX512(SB), NOSPLIT, $0-32
+	MOVQ         keys+0(FP), AX
+	MOVQ         n+8(FP), DX
+	MOVQ         key+16(FP), SI
+	VPBROADCASTQ SI, Z0
+	XORQ         R9, R9
+
+eight:
+	CMPQ    DX, $8
+	JL      tail
+	VPCMPUQ $6, (AX), Z0, K1 // key > keys
+	KMOVW   K1, SI
+	POPCNTL SI, SI
+	ADDQ    SI, R9
+	ADDQ    $64, AX
+	SUBQ    $8, DX
+	JMP     eight
+
+tail:
+	MOVL        $0xff, SI
+	BZHIQ       DX, SI, SI
+	KMOVW       SI, K2
+	VMOVDQU64.Z (AX), K2, Z1
+	VPCMPUQ     $6, Z1, Z0, K2, K1
+	KMOVW       K1, SI
+	POPCNTL     SI, SI
+	ADDQ        SI, R9
+	VZEROUPPER
+	MOVQ        R9, ret+24(FP)
+	RET
+
+// func visitRows(row *uint32, n int, visited *uint64, count int, out *uint32) int
+TEXT ·visitRows(SB), NOSPLIT, $0-48
+	MOVQ row+0(FP), SI
+	MOVQ n+8(FP), R10
+	MOVQ visited+16(FP), BX
+	MOVQ count+24(FP), R8
+	MOVQ out+32(FP), DI
+	XORQ R9, R9
+	LEAQ (SI)(R10*4), R10
+
+row:
+	CMPQ SI, R10
+	JGE  done
+	MOVL (SI), AX
+	CMPQ AX, R8
+	JGE  done
+	MOVL AX, (DI)(R9*4)
+	MOVL AX, CX
+	SHRL $6, CX
+	MOVQ (BX)(CX*8), DX
+	BTSQ AX, DX            // carry: was visited
+	MOVQ DX, (BX)(CX*8)
+	CMC
+	ADCQ $0, R9
+	ADDQ $4, SI
+	JMP  row
+
+done:
+	MOVQ R9, ret+40(FP)
+	RET
+
 // func prefetch(p unsafe.Pointer, lines int)
 TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX

@@ -10,6 +10,12 @@ func selectWeighted(dots, squares []int32, weight float32, shift uint, rows []ui
 	return selectWeightedGo(dots, squares, weight, shift, rows, limit, keys)
 }
 
+func countBelow(keys []uint64, key uint64) int { return countBelowGo(keys, key) }
+
+func visit(list []uint32, visited []uint64, out []uint32) int {
+	return visitGo(list, visited, out)
+}
+
 // Prefetch asks for the words' cache lines ahead of their use.
 func Prefetch([]uint32) {}
 

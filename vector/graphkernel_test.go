@@ -3,6 +3,7 @@ package vector_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,6 +79,66 @@ func TestSelectWeighted(t *testing.T) {
 			require.Panics(t, func() {
 				vector.SelectWeighted(make([]int32, n), squares, 1, 0, rows, 0, make([]uint64, n+vector.SelectSlack))
 			})
+		}
+	}
+}
+
+func TestVisit(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 6))
+	for n := range 100 {
+		visited := make([]uint64, 1+r.IntN(6))
+		marked := map[uint32]bool{}
+		for range 5 {
+			list := make([]uint32, n)
+			for i := range list {
+				list[i] = r.Uint32N(uint32(64 * len(visited)))
+			}
+			if n > 4 && r.IntN(2) == 0 {
+				list[r.IntN(n)] = []uint32{uint32(64 * len(visited)), 1 << 31, math.MaxUint32}[r.IntN(3)]
+			}
+			var want []uint32
+			for _, row := range list {
+				if int(row/64) >= len(visited) {
+					break
+				}
+				if !marked[row] {
+					want = append(want, row)
+				}
+				marked[row] = true
+			}
+			out := make([]uint32, n)
+			m := vector.Visit(list, visited, out)
+			require.Equal(t, want, append([]uint32(nil), out[:m]...))
+			for row := range uint32(64 * len(visited)) {
+				require.Equal(t, marked[row], visited[row/64]>>(row%64)&1 == 1)
+			}
+		}
+	}
+	require.Zero(t, vector.Visit(nil, []uint64{0}, nil))
+	require.Zero(t, vector.Visit([]uint32{0}, nil, []uint32{0}))
+	require.Panics(t, func() { vector.Visit([]uint32{0}, []uint64{0}, nil) })
+}
+
+func TestCountBelow(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 7))
+	for n := range 600 {
+		keys := make([]uint64, n)
+		for i := range keys {
+			keys[i] = r.Uint64() >> r.UintN(60)
+		}
+		slices.Sort(keys)
+		for range 20 {
+			key := r.Uint64() >> r.UintN(64)
+			if n > 0 && r.IntN(2) == 0 {
+				key = keys[r.IntN(n)] + r.Uint64N(2)
+			}
+			want := 0
+			for _, k := range keys {
+				if k < key {
+					want++
+				}
+			}
+			require.Equal(t, want, vector.CountBelow(keys, key))
 		}
 	}
 }

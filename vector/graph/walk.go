@@ -157,18 +157,7 @@ func (w *walker) fresh(ix *Index, label uint32) {
 	row := ix.row(label)
 	at := len(w.touched)
 	w.touched = slices.Grow(w.touched, len(row))
-	out := w.touched[at : at+len(row)]
-	visited := w.visited
-	m := 0
-	for _, next := range row {
-		if next == none {
-			break
-		}
-		word, bit := visited[next>>6], next&63
-		out[m] = next
-		visited[next>>6] = word | 1<<bit
-		m += int(^word >> bit & 1)
-	}
+	m := vector.Visit(row, w.visited, w.touched[at:at+len(row)])
 	w.touched = w.touched[:at+m]
 }
 
@@ -179,15 +168,7 @@ func insert(pool []uint64, n, limit int, key uint64) (int, int) {
 	if n == limit && key >= pool[n-1] {
 		return n, limit
 	}
-	lo, hi := 0, n
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if pool[mid] < key {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
+	lo := vector.CountBelow(pool[:n], key)
 	if n < limit {
 		n++
 	}
@@ -255,7 +236,7 @@ func (w *walker) goOn(ix *Index, n int) int {
 }
 
 // prefetchBytes is the size of codes from which asking for them ahead pays.
-const prefetchBytes = 64 << 20
+const prefetchBytes = 8 << 20
 
 // ordinals holds 0, 1, 2, …: the places of rows that are scanned.
 var ordinals = func() (p [max(scanRows, maxLeaders)]uint32) {
