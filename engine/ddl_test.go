@@ -2,7 +2,10 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -269,4 +272,51 @@ func TestCollectionBesideDrops(t *testing.T) {
 		})
 	}
 	c.wait()
+}
+
+// A partition that is made while an upsert or a delete of the whole collection waits is not in its reach, and a reopen must not put it there:
+// an insert into it may come first in the commit order.
+func TestPartitionMadeBesideStalledWrites(t *testing.T) {
+	for range 10 {
+		ctx := context.Background()
+		gate := make(chan struct{})
+		mem := vfs.NewMem()
+		fs := newHookFS(mem, func(op fsOp) error {
+			if op.kind == opSync && strings.HasSuffix(op.path, ".sst") {
+				<-gate
+			}
+			return nil
+		})
+		r := &recorder{}
+		eng, err := engine.Open("db", &engine.Options{FS: fs, GrowingBytes: 1, Events: r.listener()})
+		require.NoError(t, err)
+		coll, err := eng.CreateCollection(ctx, plainSchema("c"))
+		require.NoError(t, err)
+		_, err = coll.Insert(ctx, plainRows(0, 1)...)
+		require.NoError(t, err)
+		var wg sync.WaitGroup
+		errs := make([]error, 3)
+		wg.Go(func() { _, errs[0] = coll.Upsert(ctx, plainRows(0, 7)...) })
+		wg.Go(func() { _, errs[1] = coll.Delete(ctx, column.IntKeys(8)) })
+		eventually(t, "both wait for memory", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.stalls) > 1 })
+		p, err := coll.CreatePartition(ctx, "new")
+		require.NoError(t, err)
+		wg.Go(func() { _, errs[2] = p.Insert(ctx, plainRows(0, 7, 8)...) })
+		eventually(t, "the insert waits, too", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.stalls) > 2 })
+		close(gate)
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
+		live, err := coll.Count(ctx)
+		require.NoError(t, err)
+		require.EqualValues(t, 4, live, "each of the rows was acknowledged, and none replaced")
+		require.NoError(t, eng.Close())
+		eng, err = engine.Open("db", &engine.Options{FS: mem})
+		require.NoError(t, err)
+		coll, err = eng.Collection("c")
+		require.NoError(t, err)
+		n, err := coll.Count(ctx)
+		require.NoError(t, err)
+		require.NoError(t, eng.Close())
+		require.Equal(t, live, n)
+	}
 }

@@ -40,7 +40,10 @@ func (k Kind) String() string {
 //	version uint8 | kind uint8 | 0 uint16 | parts uint32 | collection uint64 | catalogue uint64
 //	insert, upsert: per part: partition uint64 | batch
 //	delete:         per part: partition uint64;  then the keys. No part means every partition of the collection
+//	upsert, and delete of every partition: reach uint64
 //
+// reach is the largest number of a partition that was looked through: what a partition made meanwhile holds was not touched, although its
+// rows may have smaller LSNs. A record that ends without it reaches all.
 // catalogue is the place in the catalogue's edits up to which they were durable when the record was made: a catalogue that ends before
 // it is an older copy. Little-endian, every item at a multiple of eight bytes. An upsert removes older rows of its keys from every
 // partition of the collection. docs/format/record.md says the same at length.
@@ -62,7 +65,7 @@ func RecordHead(payload []byte) (collection, catalogue uint64, err error) {
 
 // encode appends the record to dst.
 func (w *Write) encode(dst []byte, catalogue uint64) []byte {
-	size := recordHeader
+	size := recordHeader + 8
 	for _, part := range w.Parts {
 		size += 8 + part.Batch.EncodedLen()
 	}
@@ -83,14 +86,28 @@ func (w *Write) encode(dst []byte, catalogue uint64) []byte {
 			out = binary.LittleEndian.AppendUint64(out, part.Partition.id)
 			out = part.Batch.AppendEncode(out)
 		}
-		return out
+		return w.appendReach(out)
 	}
 	if !w.Everywhere {
 		for _, p := range w.Scope {
 			out = binary.LittleEndian.AppendUint64(out, p.id)
 		}
 	}
-	return w.Keys.AppendEncode(out)
+	return w.appendReach(w.Keys.AppendEncode(out))
+}
+
+// reaches reports whether the write looks for older rows in every partition of the collection.
+func (w *Write) reaches() bool { return w.Kind == KindUpsert || w.Kind == KindDelete && w.Everywhere }
+
+func (w *Write) appendReach(dst []byte) []byte {
+	if !w.reaches() {
+		return dst
+	}
+	var reach uint64
+	for _, p := range w.Scope {
+		reach = max(reach, p.id)
+	}
+	return binary.LittleEndian.AppendUint64(dst, reach)
 }
 
 // DecodeWrite reads a record. partitions finds those of the collection; one that was dropped since is nil and its part is left out.
@@ -134,9 +151,6 @@ func DecodeWrite(payload []byte, find func(id uint64) *Partition, all []*Partiti
 			keys = append(keys, batch.Keys())
 		}
 		w.Keys = joinKeys(keys)
-		if w.Kind == KindUpsert {
-			w.Scope = all
-		}
 	case KindDelete:
 		w.Everywhere = parts == 0
 		for range parts {
@@ -145,9 +159,6 @@ func DecodeWrite(payload []byte, find func(id uint64) *Partition, all []*Partiti
 			}
 			rest = rest[8:]
 		}
-		if w.Everywhere {
-			w.Scope = all
-		}
 		keys, more, err := column.DecodeKeys(rest)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrBadRecord, err)
@@ -155,6 +166,14 @@ func DecodeWrite(payload []byte, find func(id uint64) *Partition, all []*Partiti
 		w.Keys, rest = keys, more
 	default:
 		return nil, fmt.Errorf("%w: kind %d", ErrBadRecord, payload[1])
+	}
+	if w.reaches() {
+		w.Scope = all
+		if len(rest) == 8 {
+			reach := binary.LittleEndian.Uint64(rest)
+			w.Scope = slices.DeleteFunc(slices.Clone(all), func(p *Partition) bool { return p.id > reach })
+			rest = nil
+		}
 	}
 	if len(rest) != 0 {
 		return nil, fmt.Errorf("%w: %d bytes too many", ErrBadRecord, len(rest))

@@ -73,6 +73,9 @@ func TestRecordRoundTrip(t *testing.T) {
 				require.Equal(t, p.Batch.AppendEncode(nil), got.Parts[i].Batch.AppendEncode(nil))
 			}
 			for n := range raw {
+				if w.reaches() && n == len(raw)-8 {
+					continue // a record without its reach reaches all
+				}
 				_, err := DecodeWrite(raw[:n], finder(parts), parts)
 				require.ErrorIs(t, err, ErrBadRecord, "%d bytes of %d", n, len(raw))
 			}
@@ -94,6 +97,21 @@ func TestRecordOfDroppedPartition(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, got.Scope)
 	require.False(t, got.Everywhere, "a delete of one partition does not become one of all")
+}
+
+// A partition that was made while a write was under way is not touched by its replay.
+func TestRecordReach(t *testing.T) {
+	parts, writes := recordSample(t, schema.Int64("id").PrimaryKey())
+	for _, w := range []*Write{writes[2], writes[4]} {
+		w.Scope = parts[:2]
+		raw := w.encode(nil, 0)
+		got, err := DecodeWrite(raw, finder(parts), parts)
+		require.NoError(t, err)
+		require.Equal(t, parts[:2], got.Scope)
+		got, err = DecodeWrite(raw[:len(raw)-8], finder(parts), parts)
+		require.NoError(t, err)
+		require.Equal(t, parts, got.Scope)
+	}
 }
 
 func FuzzDecodeWrite(f *testing.F) {
