@@ -14,6 +14,7 @@ type leafWorker struct {
 	codes  []byte // the group's codes
 	rows   []uint32
 	square []int32
+	sum    []int32
 	dots   []int32
 	keys   []uint64
 	merged []uint64
@@ -26,6 +27,7 @@ func newLeafWorker(maxRows, stride int) *leafWorker {
 	return &leafWorker{
 		codes:  alignedBytes(maxRows * stride),
 		square: make([]int32, maxRows),
+		sum:    make([]int32, maxRows),
 		dots:   make([]int32, maxRows),
 		keys:   make([]uint64, maxRows+vector.SelectSlack),
 		merged: make([]uint64, max(maxRows, maxList+maxTwins)),
@@ -40,13 +42,25 @@ func (w *leafWorker) load(c *codedRows, rows []uint32) {
 	w.rows = rows
 	for i, r := range rows {
 		copy(w.codes[i*c.stride:(i+1)*c.stride], c.at(r))
-		w.square[i] = c.square[r]
+		w.square[i], w.sum[i] = c.square[r], c.sum[r]
 	}
 }
 
-// score computes the dots of the group's rows from place lo on with row a.
+// scorePlace computes the dots of the group's rows from place lo on with the
+// row at place i.
+func (w *leafWorker) scorePlace(c *codedRows, i, lo int) []int32 {
+	w.resetCode(w.codes[i*c.stride : (i+1)*c.stride])
+	w.bias = w.square[i] + 256*w.sum[i]
+	return w.scan(c, lo)
+}
+
+// score does so with row a, which need not be of the group.
 func (w *leafWorker) score(c *codedRows, a uint32, lo int) []int32 {
 	w.reset(c, a)
+	return w.scan(c, lo)
+}
+
+func (w *leafWorker) scan(c *codedRows, lo int) []int32 {
 	dots := w.dots[:len(w.rows)-lo]
 	w.query.Scan(w.codes[lo*c.stride:], len(dots), dots)
 	return dots
@@ -125,7 +139,7 @@ func (c *candidates) list(row int) []uint64 {
 func (c *candidates) addLeaf(w *leafWorker, rows *codedRows, from, to int) {
 	for i := from; i < to; i++ {
 		a := w.rows[i]
-		dots := w.score(rows, a, 0)
+		dots := w.scorePlace(rows, i, 0)
 		dots[i] = -farther // a row is not its own neighbour
 		lock := &c.locks[int(a)%len(c.locks)]
 		lock.Lock()

@@ -77,9 +77,11 @@ func newPruner(w *leafWorker, alpha float64) *pruner {
 // nearest of those passed over. The result is valid until the next call.
 func (p *pruner) prune(c *codedRows, keys []uint64, degree int, fill bool) []uint32 {
 	keys = keys[:min(len(keys), pruneRows)]
-	rows, dead := p.rows[:len(keys)], p.dead[:len(keys)]
+	rows, dead, reach := p.rows[:len(keys)], p.dead[:len(keys)], p.far[:len(keys)]
 	for i, key := range keys {
 		rows[i] = uint32(key)
+		// d·α² < distance, for whole d.
+		reach[i] = int32((int64(vector.KeyDistance(key))<<8 + p.alpha256 - 1) / p.alpha256)
 	}
 	clear(dead)
 	p.load(c, rows)
@@ -96,13 +98,12 @@ func (p *pruner) prune(c *codedRows, keys []uint64, degree int, fill bool) []uin
 		if i+1 == len(rows) {
 			break
 		}
-		dots := p.score(c, row, i+1)
-		squares := p.square[i+1 : len(rows)]
-		dots, rest, far := dots[:len(squares)], dead[i+1:], keys[i+1:]
-		rest, far = rest[:len(squares)], far[:len(squares)]
+		dots := p.scorePlace(c, i, i+1)
+		rest, near := dead[i+1:], reach[i+1:]
+		squares, bias := p.square[i+1:len(rows)], p.bias
+		dots, rest, near = dots[:len(squares)], rest[:len(squares)], near[:len(squares)]
 		for j, s := range squares {
-			d := int64(s-2*dots[j]) + int64(p.bias)
-			if d*p.alpha256 < int64(vector.KeyDistance(far[j]))<<8 {
+			if s-2*dots[j]+bias < near[j] {
 				rest[j] = true
 			}
 		}
@@ -222,7 +223,7 @@ func (p *pruner) admit(c *codedRows, r uint32, n, degree int) []uint32 {
 	clear(dead)
 	kept := n
 	for x := n; x < len(all); x++ {
-		dots := p.score(c, all[x], 0)
+		dots := p.scorePlace(c, x, 0)
 		worst, stood := -1, false
 		for j := range x {
 			if dead[j] {
