@@ -183,9 +183,7 @@ func TestDamageUnderRightChecksums(t *testing.T) {
 
 func FuzzOpen(f *testing.F) {
 	for _, c := range savedCases(f) {
-		if c.n() > 200 {
-			c.rows = c.rows[:100*c.dim]
-		}
+		c.rows = c.rows[:min(c.n(), 20)*c.dim]
 		ix := build(f, c, graph.Options{FlatBytes: -1, Degree: 6, Candidates: 8, LeafRows: 64, Entries: 8})
 		f.Add(save(f, ix), false)
 		f.Add(save(f, ix), true)

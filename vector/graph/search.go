@@ -28,7 +28,8 @@ type SearchOptions struct {
 }
 
 // DefaultEf returns the number of candidates that a search for k of n rows
-// keeps unless told. It aims at a recall of .95 and more.
+// keeps unless told: it aims at a recall of .95 and more. An index of IP, whose
+// rows are harder to walk among, keeps twice as many.
 func DefaultEf(n, k int) int {
 	ef := 96 * math.Pow(float64(n)/340_000, 0.4)
 	ef = max(ef, 48) * math.Sqrt(max(1, float64(k)/10))
@@ -61,6 +62,9 @@ func (ix *Index) Search(dst []vector.Hit, q []float32, k int, o *SearchOptions) 
 	ef := o.Ef
 	if ef == 0 {
 		ef = DefaultEf(ix.n, k)
+		if ix.metric == vector.IP {
+			ef *= 2
+		}
 	}
 	refine := o.Refine
 	if refine == 0 {
