@@ -422,6 +422,9 @@ func (e *Engine) boundLog() {
 	}
 	oldest := slices.MinFunc(needs, func(a, b need) int { return int(int64(a.lsn) - int64(b.lsn)) })
 	seq := e.log.FirstSeqFor(oldest.lsn - 1)
+	if seq == e.log.FirstSeqFor(e.log.LastLSN()) {
+		return // it is the file being written, which cannot be cut
+	}
 	for _, n := range needs {
 		if e.log.FirstSeqFor(n.lsn-1) == seq {
 			n.p.p.Seal(partition.SealLogSize)

@@ -43,7 +43,7 @@ func (k Kind) String() string {
 //	upsert, and delete of every partition: reach uint64
 //
 // reach is the largest number of a partition that was looked through: what a partition made meanwhile holds was not touched, although its
-// rows may have smaller LSNs. A record that ends without it reaches all.
+// rows may have smaller LSNs.
 // catalogue is the place in the catalogue's edits up to which they were durable when the record was made: a catalogue that ends before
 // it is an older copy. Little-endian, every item at a multiple of eight bytes. An upsert removes older rows of its keys from every
 // partition of the collection. docs/format/record.md says the same at length.
@@ -168,12 +168,12 @@ func DecodeWrite(payload []byte, find func(id uint64) *Partition, all []*Partiti
 		return nil, fmt.Errorf("%w: kind %d", ErrBadRecord, payload[1])
 	}
 	if w.reaches() {
-		w.Scope = all
-		if len(rest) == 8 {
-			reach := binary.LittleEndian.Uint64(rest)
-			w.Scope = slices.DeleteFunc(slices.Clone(all), func(p *Partition) bool { return p.id > reach })
-			rest = nil
+		if len(rest) < 8 {
+			return nil, fmt.Errorf("%w: it ends before its reach", ErrBadRecord)
 		}
+		reach := binary.LittleEndian.Uint64(rest)
+		w.Scope = slices.DeleteFunc(slices.Clone(all), func(p *Partition) bool { return p.id > reach })
+		rest = rest[8:]
 	}
 	if len(rest) != 0 {
 		return nil, fmt.Errorf("%w: %d bytes too many", ErrBadRecord, len(rest))
