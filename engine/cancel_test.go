@@ -95,7 +95,8 @@ func TestCancelFlush(t *testing.T) {
 
 // TestCancelWaitForSync cancels a write that has its place in the log: its fate is the log's, and the call waits to tell.
 func TestCancelWaitForSync(t *testing.T) {
-	s := newStopped(t, func(op fsOp) bool { return op.kind == opSync && strings.Contains(op.path, ".wal") }, func(*engine.Options) {})
+	s := newStopped(t, func(op fsOp) bool { return op.kind == opSync && strings.Contains(op.path, ".wal") },
+		func(o *engine.Options) { o.LogFileBytes = 1 << 20 }) // so that the only sync is that of the write
 	s.shut.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	st := step{kind: insert, coll: "plain", keys: keyRange(60, 4), ver: 70}

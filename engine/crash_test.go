@@ -231,7 +231,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	rng := seeded(t)
 	script := life()
 	all := states(t, script)
-	every, rounds := 8, 1
+	every, rounds := 8*thinner, 1
 	if *long {
 		every, rounds = 1, 3
 	}
@@ -240,7 +240,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 		crashed(t, rng, script, every, []int{0, 50, 100}, func(img crashImage) { v.images <- img })
 	}
 	v.wait()
-	require.Greater(t, v.done.Load(), int64(100))
+	require.Greater(t, v.done.Load(), int64(100/thinner))
 	figures(t, "%d images, %d lost or halved", v.done.Load(), v.failed.Load())
 }
 
@@ -249,7 +249,7 @@ func TestCrashDuringRecovery(t *testing.T) {
 	rng := seeded(t)
 	script := life()
 	all := states(t, script)
-	every, second := 151, 7
+	every, second := 151, 7*thinner
 	if *long {
 		every, second = 31, 1
 	}
@@ -260,7 +260,7 @@ func TestCrashDuringRecovery(t *testing.T) {
 		recoverCrashing(t, rng, img, second, func(i crashImage) { v.images <- i })
 	}
 	v.wait()
-	require.Greater(t, v.done.Load(), int64(20))
+	require.Greater(t, v.done.Load(), int64(20/thinner))
 	figures(t, "%d first crashes, %d images, %d lost or halved", len(crashes), v.done.Load(), v.failed.Load())
 }
 
@@ -301,7 +301,7 @@ func TestPowerCutAfterKill(t *testing.T) {
 	rng := seeded(t)
 	script := life()
 	all := states(t, script)
-	every, second := 60, 5
+	every, second := 60, 5*thinner
 	if *long {
 		every, second = 5, 1
 	}

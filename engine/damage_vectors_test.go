@@ -107,6 +107,9 @@ func (m image) checkBig(about ...string) (out outcome, err error) {
 
 // TestDamagedVectors damages the tables that hold only vectors.
 func TestDamagedVectors(t *testing.T) {
+	if thinner > 1 && !*long {
+		t.Skip("megabytes are slow under the race detector, and nothing here is concurrent")
+	}
 	m := bigStore(t)
 	var names []string
 	for _, n := range m.names() {

@@ -205,15 +205,16 @@ func (r *faultRun) end() {
 func TestFaultAtEveryOperation(t *testing.T) {
 	rng := seeded(t)
 	script := life()
-	every := 24
+	every := 24 * thinner
 	if *long {
 		every = 1
 	}
 	for _, f := range faults {
+		first := 1 + rng.IntN(every)
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			runs, failures := 0, 0
-			for k := 1 + rng.IntN(every); ; k += every {
+			for k := first; ; k += every {
 				r, hit := failAt(f, k, script)
 				if r.err != nil {
 					t.Errorf("operation %d: %v", k, r.err)
@@ -250,7 +251,7 @@ func failAt(f fault, k int, script []step) (r *faultRun, hit bool) {
 func TestCancelAtEveryOperation(t *testing.T) {
 	rng := seeded(t)
 	script := life()
-	every := 16
+	every := 16 * thinner
 	if *long {
 		every = 1
 	}
