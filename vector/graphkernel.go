@@ -120,22 +120,6 @@ func selectWeightedGo(dots, squares []int32, weight float32, shift uint, rows []
 	return m
 }
 
-// visitGo is the oracle of the assembly, and what runs without it. It does not
-// branch on what is marked, which would be mispredicted.
-func visitGo(list []uint32, visited []uint64, out []uint32) int {
-	m := 0
-	for _, row := range list {
-		if int(row>>6) >= len(visited) {
-			break
-		}
-		word, bit := visited[row>>6], row&63
-		out[m] = row
-		visited[row>>6] = word | 1<<bit
-		m += int(^word >> bit & 1)
-	}
-	return m
-}
-
 // countBelowGo is the oracle of the assembly, and what runs without it.
 func countBelowGo(keys []uint64, key uint64) int {
 	lo, hi := 0, len(keys)

@@ -12,8 +12,19 @@ func selectWeighted(dots, squares []int32, weight float32, shift uint, rows []ui
 
 func countBelow(keys []uint64, key uint64) int { return countBelowGo(keys, key) }
 
+// visit does not branch on what is marked, which would be mispredicted.
 func visit(list []uint32, visited []uint64, out []uint32) int {
-	return visitGo(list, visited, out)
+	m := 0
+	for _, row := range list {
+		if int(row>>6) >= len(visited) {
+			break
+		}
+		word, bit := visited[row>>6], row&63
+		out[m] = row
+		visited[row>>6] = word | 1<<bit
+		m += int(^word >> bit & 1)
+	}
+	return m
 }
 
 // Prefetch asks for the words' cache lines ahead of their use.

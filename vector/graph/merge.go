@@ -346,7 +346,8 @@ func (w *walker) seed(ix *Index, labels []uint32, n int) int {
 	if len(labels) == 0 {
 		return n
 	}
-	for _, key := range w.keys[:w.below(ix, labels, math.MaxInt32)] {
+	m := w.below(ix, labels, math.MaxInt32)
+	for _, key := range w.keys[:m] {
 		n, _ = insert(w.pool, n, len(w.pool), poolKey(key))
 	}
 	return n

@@ -80,7 +80,6 @@ func (ix *Index) Search(dst []vector.Hit, q []float32, k int, o *SearchOptions) 
 	case ix.Flat():
 		found = w.scan(ix, refine)
 	default:
-		found = w.pool[:0]
 		n := w.walk(ix, ef)
 		found = w.pool[:n]
 		if n < k {
