@@ -242,7 +242,7 @@ func TestBuildEndsEarly(t *testing.T) {
 		cancel()
 	}
 	// Later steps look at the context as well.
-	for polls := 1; ; polls += 60 {
+	for polls := 1; ; polls += 150 {
 		ctx := &counting{Context: context.Background(), left: polls}
 		_, err := graph.Build(ctx, c.source(), c.metric, graph.Options{Workers: 1, LeafRows: 300})
 		if err == nil {

@@ -51,7 +51,7 @@ func merge(t testing.TB, c *collection, parts []graph.Part, o graph.Options) *gr
 
 func TestMergeKeepsRecall(t *testing.T) {
 	for _, m := range metrics {
-		c := wordRows(t, m, 19_000)
+		c := wordRows(t, m, 9000)
 		whole, _ := c.recall(t, build(t, c, graph.Options{}), 10, graph.SearchOptions{}, nil)
 		for _, tc := range []struct {
 			name    string
@@ -68,12 +68,10 @@ func TestMergeKeepsRecall(t *testing.T) {
 			if m != vector.L2 && len(tc.shares) != 3 {
 				continue
 			}
-			parts := divide(t, c, 3, tc.shares, tc.dropped, graph.Options{})
+			parts := divide(t, c, 3, tc.shares, tc.dropped, graph.Options{FlatBytes: -1})
 			recall, stats := c.recall(t, merge(t, c, parts, graph.Options{}), 10, graph.SearchOptions{}, nil)
 			t.Logf("%v, %s: recall %.4f, built whole %.4f, %+v", m, tc.name, recall, whole, stats)
-			// With few rows a build compares nearly all with all, which no merge
-			// can equal; with more, merged graphs are the better ones.
-			require.GreaterOrEqual(t, recall, whole-.01, tc.name)
+			require.GreaterOrEqual(t, recall, whole-.005, tc.name)
 		}
 	}
 }

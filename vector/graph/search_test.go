@@ -57,7 +57,7 @@ func TestConcurrentSearches(t *testing.T) {
 // any selectivity, by chance and by place.
 func TestFilter(t *testing.T) {
 	c := wordRows(t, vector.Cosine, 19_000)
-	c.queries = c.queries[:60*c.dim]
+	c.queries = c.queries[:25*c.dim]
 	whole := build(t, c, graph.Options{})
 	small := wordRows(t, vector.Cosine, 2000)
 	small.queries = c.queries
