@@ -199,7 +199,7 @@ func bestStep(away []float32, amplitude float64) float64 {
 		step := reach / amplitude
 		e := step * step / 12 * float64(kept)
 		for _, x := range away[kept:] {
-			e += (float64(x) - reach) * (float64(x) - reach)
+			e += float64((float64(x) - reach) * (float64(x) - reach))
 		}
 		if e < bestError {
 			best, bestError = step, e
@@ -229,7 +229,7 @@ func (z *quantizer) addSphere(sample []float32, count int) {
 	}
 	slices.Sort(norms)
 	z.radius = norms[count-1-count/200]
-	lacking := math.Sqrt(max(0, z.radius*z.radius-norms[0]*norms[0]))
+	lacking := math.Sqrt(max(0, float64(z.radius*z.radius)-float64(norms[0]*norms[0])))
 	levels := lacking / z.step / (2 * z.amplitude())
 	extra := min(int(math.Ceil(levels*levels)), maxExtra, vector.MaxDim-z.dim)
 	if z.dim <= wideDim {

@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/selkiedb/selkie/vector"
 )
@@ -128,6 +129,22 @@ func (w *walker) rank(ix *Index, dst []vector.Hit, found []uint64, k int, o *Sea
 		w.stats.Exact += len(found)
 	}
 	best := w.best[:0]
+	if len(found) > manyHits {
+		for i, row := range w.rows {
+			best = append(best, vector.Hit{Row: row, Score: scores[i]})
+		}
+		slices.SortFunc(best, func(a, b vector.Hit) int {
+			switch {
+			case before(ix.metric, a, b):
+				return -1
+			case before(ix.metric, b, a):
+				return 1
+			}
+			return 0
+		})
+		w.best = best
+		return append(dst, best[:min(k, len(best))]...), nil
+	}
 	for i, row := range w.rows {
 		h := vector.Hit{Row: row, Score: scores[i]}
 		if len(best) == k {
@@ -146,6 +163,9 @@ func (w *walker) rank(ix *Index, dst []vector.Hit, found []uint64, k int, o *Sea
 	w.best = best
 	return append(dst, best...), nil
 }
+
+// manyHits is the number of candidates from which they are sorted as a whole.
+const manyHits = 256
 
 // before reports whether hit a ranks before b.
 func before(m vector.Metric, a, b vector.Hit) bool {

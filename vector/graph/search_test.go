@@ -144,6 +144,18 @@ func TestShortBitsets(t *testing.T) {
 	require.Empty(t, hits)
 }
 
+func TestManyHits(t *testing.T) {
+	for _, n := range []int{3000, 8000} {
+		c := wordRows(t, vector.Cosine, n)
+		c.queries = c.queries[:5*c.dim]
+		ix := build(t, c, graph.Options{})
+		for _, k := range []int{128, 300, 2000, n, 2 * n} {
+			recall, _ := c.recall(t, ix, k, graph.SearchOptions{}, nil)
+			require.GreaterOrEqual(t, recall, .98, "k %d", k)
+		}
+	}
+}
+
 func TestExactFails(t *testing.T) {
 	c := wordRows(t, vector.L2, 500)
 	ix := build(t, c, graph.Options{})
