@@ -67,8 +67,18 @@ func TestPlanBounds(t *testing.T) {
 		limit, offset int
 		good          bool
 	}{
-		{1, 0, true}, {16384, 0, true}, {1, 16383, true}, {0, 0, false}, {-1, 0, false}, {16385, 0, false}, {1, 16384, false}, {10, -1, false},
-		{1, math.MaxInt, false}, {math.MaxInt, math.MaxInt, false}, {math.MinInt, 0, false}, {1, math.MinInt, false},
+		{1, 0, true},
+		{16384, 0, true},
+		{1, 16383, true},
+		{0, 0, false},
+		{-1, 0, false},
+		{16385, 0, false},
+		{1, 16384, false},
+		{10, -1, false},
+		{1, math.MaxInt, false},
+		{math.MaxInt, math.MaxInt, false},
+		{math.MinInt, 0, false},
+		{1, math.MinInt, false},
 	} {
 		p, err := ok().Limit(c.limit).Offset(c.offset).Check(s)
 		if !c.good {
