@@ -178,6 +178,9 @@ func (p *Partition) flushOnce(ctx context.Context) (Receipt, error) {
 	return r, nil
 }
 
+// readBackCache is the size of the cache through which a new segment is read back.
+const readBackCache = 1 << 20
+
 // build writes one segment and opens it, with the rows that live at the LSN.
 func (p *Partition) build(ctx context.Context, b *built, at uint64) error {
 	views := []segment.View{b.from.At(at)}
@@ -201,7 +204,10 @@ func (p *Partition) build(ctx context.Context, b *built, at uint64) error {
 	if err != nil {
 		return errors.Join(err, fs.RemoveAll(tmp))
 	}
-	check, err := segment.Open(fs, tmp, man, p.schema, env.Cache, nil, at)
+	// Through a cache of its own, so that a large segment's blocks do not drive out those that readers use.
+	cache := segment.NewCache(readBackCache)
+	defer cache.Close()
+	check, err := segment.Open(fs, tmp, man, p.schema, cache, nil, at)
 	if err != nil {
 		return fmt.Errorf("reading back: %w", err)
 	}

@@ -237,9 +237,10 @@ func (b *builder) writeField(t *tableWriter, f *schema.Field) error {
 	width := f.Width()
 	col := columnMeta{field: uint32(f.ID), typ: f.Type, width: width, nullable: f.IsNullable}
 	buf := column.NewBuilder(width, f.IsNullable)
-	step := chunkRows(width, f.Type.IsVector())
-	if width == 0 {
-		step = 1024 // cut further below, by bytes
+	limit := chunkLimit(f)
+	step := uint32(1024) // cut further below, by bytes
+	if width > 0 {
+		step = uint32(max(1, limit/width))
 	}
 	for from := uint32(0); from < b.meta.Rows; {
 		if err := b.ctx.Err(); err != nil {
@@ -252,7 +253,7 @@ func (b *builder) writeField(t *tableWriter, f *schema.Field) error {
 		}
 		d := buf.Data()
 		for lo := 0; lo < d.Rows; {
-			hi := cutChunk(d, lo)
+			hi := cutChunk(d, lo, limit)
 			if err := b.writeChunk(t, f, &col, from+uint32(lo), d.Slice(lo, hi)); err != nil {
 				return err
 			}
@@ -265,12 +266,12 @@ func (b *builder) writeField(t *tableWriter, f *schema.Field) error {
 }
 
 // cutChunk returns where the chunk that begins at lo ends: variable-length values are cut by bytes.
-func cutChunk(d column.Data, lo int) int {
+func cutChunk(d column.Data, lo, limit int) int {
 	if d.Width > 0 {
 		return d.Rows
 	}
 	hi := lo + 1
-	for hi < d.Rows && d.Offs[hi+1]-d.Offs[lo] <= scalarMaxChunk {
+	for hi < d.Rows && int(d.Offs[hi+1]-d.Offs[lo]) <= limit {
 		hi++
 	}
 	return hi

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/schema"
 )
 
 // A chunk is a run of one field's values as one table value:
@@ -20,16 +21,19 @@ const (
 	chunkHasValid  = 1
 	maxChunkValue  = 1 << 30
 	maxChunkRows   = 1 << 24
-	scalarMaxChunk = 128 << 10 // chunks of the primary key and other scalars are shorter: they are looked up one by one
+	scalarMaxChunk = 128 << 10
+	keyMaxChunk    = 32 << 10 // chunks of the primary key are shorter: a filter's false positive costs the reading of one
 )
 
-// chunkRows is the number of rows in a chunk of values of the given width.
-func chunkRows(width int, vector bool) uint32 {
-	limit := scalarMaxChunk
-	if vector {
-		limit = chunkBytes
+// chunkLimit is the most bytes of values in a chunk of the field, unless it is one value.
+func chunkLimit(f *schema.Field) int {
+	switch {
+	case f.IsPrimaryKey:
+		return keyMaxChunk
+	case f.Type.IsVector():
+		return chunkBytes
 	}
-	return uint32(max(1, limit/max(width, 1)))
+	return scalarMaxChunk
 }
 
 // appendChunk appends the chunk of the values. d must begin at offset 0 of its bytes.

@@ -29,8 +29,8 @@ func SelectBelow(dots, terms []int32, shift uint, rows []uint32, limit int32, ke
 //
 //	terms[i] = int32(float32(squares[rows[i]]) * weight)
 //
-// which must be within the range of int32. It panics when a row lies outside
-// squares.
+// which must be within the range of int32. REQUIRES: every row lies within
+// squares, and the lengths of SelectBelow; it panics otherwise.
 func SelectWeighted(dots, squares []int32, weight float32, shift uint, rows []uint32, limit int32, keys []uint64) int {
 	n := len(dots)
 	if len(rows) < n || len(keys) < n+SelectSlack {
@@ -48,8 +48,8 @@ func SelectWeighted(dots, squares []int32, weight float32, shift uint, rows []ui
 
 // Visit marks the rows of list, up to the first that is beyond visited, and
 // writes those that were not marked before into out, in their order. It
-// returns their number. Bit r%64 of visited[r/64] stands for row r. It panics
-// when out is shorter than list.
+// returns their number. Bit r%64 of visited[r/64] stands for row r.
+// REQUIRES: out is not shorter than list; it panics otherwise.
 func Visit(list []uint32, visited []uint64, out []uint32) int {
 	if len(out) < len(list) {
 		panic(fmt.Sprintf("vector: visit of %d rows into %d", len(list), len(out)))
