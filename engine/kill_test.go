@@ -248,12 +248,14 @@ func TestKill(t *testing.T) {
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())
-		// Some rounds die during recovery, the others somewhere in a quarter of a second of work.
-		delay := time.Duration(rng.IntN(250)) * time.Millisecond
-		if round%8 == 7 {
-			delay = time.Duration(rng.IntN(30)) * time.Millisecond
+		// Some rounds die during recovery, the others at some moment after their first acknowledged step, however slow the machine.
+		kill := func(within int) *time.Timer {
+			return time.AfterFunc(time.Duration(rng.IntN(within))*time.Millisecond, func() { cmd.Process.Kill() })
 		}
-		timer := time.AfterFunc(delay, func() { cmd.Process.Kill() })
+		var timer *time.Timer
+		if round%8 == 7 {
+			timer = kill(30)
+		}
 		r := bufio.NewReader(out)
 		for {
 			line, err := r.ReadString('\n')
@@ -271,9 +273,14 @@ func TestKill(t *testing.T) {
 			pending[w] = nil
 			require.NoError(t, models[w].apply(st), "round %d: %v", round, st)
 			fig.acked++
+			if timer == nil {
+				timer = kill(150)
+			}
 		}
 		err = cmd.Wait()
-		timer.Stop()
+		if timer != nil {
+			timer.Stop()
+		}
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit)
 		require.NotEqual(t, childFailed, exit.ExitCode(), "the child must have been killed")
