@@ -15,6 +15,9 @@ import (
 var metrics = []vector.Metric{vector.L2, vector.IP, vector.Cosine}
 
 func TestRecallOfDefaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("recall is the same in every run: the long one measures it, the short one looks for races")
+	}
 	for _, m := range metrics {
 		t.Run(m.String(), func(t *testing.T) {
 			c := wordRows(t, m, 19_000)
@@ -168,6 +171,9 @@ func TestOddData(t *testing.T) {
 }
 
 func TestOddDataRecall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("recall is the same in every run: the long one measures it, the short one looks for races")
+	}
 	for _, m := range metrics {
 		for _, dim := range []int{2, 17, 100} {
 			c := clustered(uint64(dim), m, 6000, dim)

@@ -50,6 +50,9 @@ func merge(t testing.TB, c *collection, parts []graph.Part, o graph.Options) *gr
 }
 
 func TestMergeKeepsRecall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("recall is the same in every run: the long one measures it, the short one looks for races")
+	}
 	for _, m := range metrics {
 		c := wordRows(t, m, 9000)
 		whole, _ := c.recall(t, build(t, c, graph.Options{}), 10, graph.SearchOptions{}, nil)
