@@ -219,11 +219,14 @@ func TestCrashDuringRecovery(t *testing.T) {
 	crashed := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 60, RNG: rng})
 	require.NoError(t, l.Close())
 
+	var mu sync.Mutex // the log's two goroutines come here
 	recoveries := 0
 	injected := errorfs.Wrap(crashed, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsRead {
 			return nil
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		recoveries++
 		clone := crashed.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
 		if err := s.verify(clone, 1, 0, acked); err != nil {
