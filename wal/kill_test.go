@@ -25,7 +25,7 @@ func TestProcessKill(t *testing.T) {
 		return
 	}
 	if testing.Short() {
-		t.Skip("starts processes")
+		t.Skip("starts and kills processes, which the short run under the race detector leaves out: they share no memory")
 	}
 	for _, policy := range []wal.SyncPolicy{wal.SyncAlways, wal.SyncNone} {
 		dir := t.TempDir()
