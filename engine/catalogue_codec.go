@@ -3,7 +3,9 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	flatbuffers "github.com/google/flatbuffers/go"
 
@@ -44,6 +46,10 @@ func (e *edit) encode() ([]byte, error) {
 		fb.PartitionAddCreated(b, p.created)
 		parts[i] = fb.PartitionEnd(b)
 	}
+	indexes := make([]flatbuffers.UOffsetT, len(e.putIndexes))
+	for i, x := range e.putIndexes {
+		indexes[i] = encodeIndex(b, x)
+	}
 	segs := make([]flatbuffers.UOffsetT, len(e.addSegments))
 	for i, s := range e.addSegments {
 		segs[i] = encodeSegment(b, s)
@@ -69,6 +75,7 @@ func (e *edit) encode() ([]byte, error) {
 		cuts[i] = fb.CutEnd(b)
 	}
 	putCols, putParts, addSegs := offsetVector(b, cols), offsetVector(b, parts), offsetVector(b, segs)
+	putIndexes, dropIndexes := offsetVector(b, indexes), uint64Vector(b, e.dropIndexes)
 	tombVec, cutVec := offsetVector(b, tombs), offsetVector(b, cuts)
 	dropCols, dropParts := uint64Vector(b, e.dropCollections), uint64Vector(b, e.dropPartitions)
 	ids := make([]uint64, len(e.dropSegments))
@@ -91,8 +98,34 @@ func (e *edit) encode() ([]byte, error) {
 	fb.EditAddNextSegment(b, uint64(e.nextSegment))
 	fb.EditAddWalFirst(b, e.walFirst)
 	fb.EditAddLogLsn(b, e.logLSN)
+	fb.EditAddPutIndexes(b, putIndexes)
+	fb.EditAddDropIndexes(b, dropIndexes)
 	b.Finish(fb.EditEnd(b))
 	return b.FinishedBytes(), nil
+}
+
+func encodeIndex(b *flatbuffers.Builder, x indexRecord) flatbuffers.UOffsetT {
+	var params []flatbuffers.UOffsetT
+	for _, k := range slices.Sorted(maps.Keys(x.def.Params)) {
+		key, value := b.CreateString(k), b.CreateString(x.def.Params[k])
+		fb.ParamStart(b)
+		fb.ParamAddKey(b, key)
+		fb.ParamAddValue(b, value)
+		params = append(params, fb.ParamEnd(b))
+	}
+	list := offsetVector(b, params)
+	name, field := b.CreateString(x.def.Name), b.CreateString(x.def.Field)
+	kind, metric := b.CreateString(string(x.def.Kind)), b.CreateString(x.def.Metric)
+	fb.IndexStart(b)
+	fb.IndexAddId(b, x.id)
+	fb.IndexAddCollection(b, x.collection)
+	fb.IndexAddName(b, name)
+	fb.IndexAddField(b, field)
+	fb.IndexAddKind(b, kind)
+	fb.IndexAddMetric(b, metric)
+	fb.IndexAddParams(b, list)
+	fb.IndexAddCreated(b, x.created)
+	return fb.IndexEnd(b)
 }
 
 func encodeSegment(b *flatbuffers.Builder, s segmentRecord) flatbuffers.UOffsetT {
@@ -150,7 +183,7 @@ func decodeEdit(raw []byte) (e *edit, err error) {
 	}
 	for _, n := range []int{
 		t.PutCollectionsLength(), t.PutPartitionsLength(), t.AddSegmentsLength(), t.TombstonesLength(), t.CutsLength(),
-		t.DropCollectionsLength(), t.DropPartitionsLength(), t.DropSegmentsLength(),
+		t.DropCollectionsLength(), t.DropPartitionsLength(), t.DropSegmentsLength(), t.PutIndexesLength(), t.DropIndexesLength(),
 	} {
 		if n < 0 || n > len(raw)/4 {
 			return nil, fmt.Errorf("%w: a list of %d in %d bytes", errBadEdit, n, len(raw))
@@ -173,6 +206,18 @@ func decodeEdit(raw []byte) (e *edit, err error) {
 		var p fb.Partition
 		t.PutPartitions(&p, i)
 		e.putPartitions = append(e.putPartitions, partitionRecord{p.Id(), p.Collection(), string(p.Name()), p.Hidden(), p.Created()})
+	}
+	for i := range t.PutIndexesLength() {
+		var x fb.Index
+		t.PutIndexes(&x, i)
+		r, err := decodeIndex(&x, len(raw))
+		if err != nil {
+			return nil, err
+		}
+		e.putIndexes = append(e.putIndexes, r)
+	}
+	for i := range t.DropIndexesLength() {
+		e.dropIndexes = append(e.dropIndexes, t.DropIndexes(i))
 	}
 	for i := range t.AddSegmentsLength() {
 		var s fb.Segment
@@ -207,6 +252,25 @@ func decodeEdit(raw []byte) (e *edit, err error) {
 		e.dropSegments = append(e.dropSegments, segment.ID(t.DropSegments(i)))
 	}
 	return e, nil
+}
+
+func decodeIndex(x *fb.Index, size int) (indexRecord, error) {
+	if n := x.ParamsLength(); x.Id() == 0 || n < 0 || n > size/4 {
+		return indexRecord{}, fmt.Errorf("%w: index %d with %d parameters in %d bytes", errBadEdit, x.Id(), n, size)
+	}
+	r := indexRecord{
+		id: x.Id(), collection: x.Collection(), created: x.Created(),
+		def: schema.Index{
+			Name: string(x.Name()), Field: string(x.Field()), Kind: schema.IndexKind(x.Kind()), Metric: string(x.Metric()),
+			Params: map[string]string{},
+		},
+	}
+	for i := range x.ParamsLength() {
+		var p fb.Param
+		x.Params(&p, i)
+		r.def.Params[string(p.Key())] = string(p.Value())
+	}
+	return r, nil
 }
 
 func decodeSegment(s *fb.Segment) (segmentRecord, error) {

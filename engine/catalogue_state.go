@@ -25,12 +25,14 @@ type edit struct {
 	nextSegment     segment.ID
 	walFirst        uint64
 	logLSN          uint64
+	putIndexes      []indexRecord
+	dropIndexes     []uint64
 }
 
 // onlyLog reports whether the edit says something of the log and nothing of what is stored.
 func (e *edit) onlyLog() bool {
 	return !e.whole && len(e.putCollections)+len(e.dropCollections)+len(e.putPartitions)+len(e.dropPartitions)+len(e.addSegments)+
-		len(e.dropSegments)+len(e.tombstones)+len(e.cuts) == 0
+		len(e.dropSegments)+len(e.tombstones)+len(e.cuts)+len(e.putIndexes)+len(e.dropIndexes) == 0
 }
 
 type collectionRecord struct {
@@ -48,6 +50,13 @@ type partitionRecord struct {
 	created    int64
 }
 
+type indexRecord struct {
+	id         uint64
+	collection uint64
+	def        schema.Index // checked
+	created    int64
+}
+
 type segmentRecord struct {
 	partition uint64
 	manifest  segment.Manifest
@@ -62,6 +71,7 @@ type cutRecord struct {
 type state struct {
 	collections map[uint64]collectionRecord
 	partitions  map[uint64]partitionRecord
+	indexes     map[uint64]indexRecord
 	segments    map[segment.ID]segmentRecord
 	dead        map[segment.ID]*segment.Dead
 	cuts        map[uint64]map[int]uint64 // partition → shard → LSN
@@ -73,7 +83,7 @@ type state struct {
 
 func newState() *state {
 	return &state{
-		collections: map[uint64]collectionRecord{}, partitions: map[uint64]partitionRecord{}, segments: map[segment.ID]segmentRecord{},
+		collections: map[uint64]collectionRecord{}, partitions: map[uint64]partitionRecord{}, indexes: map[uint64]indexRecord{}, segments: map[segment.ID]segmentRecord{},
 		dead: map[segment.ID]*segment.Dead{}, cuts: map[uint64]map[int]uint64{}, nextID: 1, nextSegment: 1,
 	}
 }
@@ -92,6 +102,11 @@ func (s *state) check(e *edit) error {
 			return fmt.Errorf("partition %d of collection %d %w", p.id, p.collection, ErrNotFound)
 		}
 		partitions[p.id] = true
+	}
+	for _, x := range e.putIndexes {
+		if _, ok := s.collections[x.collection]; !ok && !collections[x.collection] {
+			return fmt.Errorf("index %d of collection %d %w", x.id, x.collection, ErrNotFound)
+		}
 	}
 	knows := func(id uint64) bool { _, ok := s.partitions[id]; return ok || partitions[id] }
 	for _, r := range e.addSegments {
@@ -132,6 +147,9 @@ func (s *state) apply(e *edit) {
 	for _, p := range e.putPartitions {
 		s.partitions[p.id] = p
 	}
+	for _, x := range e.putIndexes {
+		s.indexes[x.id] = x
+	}
 	for _, r := range e.addSegments {
 		s.segments[r.manifest.ID] = r
 	}
@@ -148,6 +166,9 @@ func (s *state) apply(e *edit) {
 		delete(s.segments, id)
 		delete(s.dead, id)
 	}
+	for _, id := range e.dropIndexes {
+		delete(s.indexes, id)
+	}
 	for _, id := range e.dropPartitions {
 		s.dropPartition(id)
 	}
@@ -156,6 +177,11 @@ func (s *state) apply(e *edit) {
 		for _, p := range s.partitions {
 			if p.collection == id {
 				s.dropPartition(p.id)
+			}
+		}
+		for _, x := range s.indexes {
+			if x.collection == id {
+				delete(s.indexes, x.id)
 			}
 		}
 	}
@@ -183,6 +209,9 @@ func (s *state) snapshot() *edit {
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.partitions)) {
 		e.putPartitions = append(e.putPartitions, s.partitions[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.indexes)) {
+		e.putIndexes = append(e.putIndexes, s.indexes[id])
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.segments)) {
 		e.addSegments = append(e.addSegments, s.segments[id])

@@ -102,7 +102,7 @@ func (c *Collection) acquire(parts []*Partition) (*partition.Snapshot, error) {
 }
 
 func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Partition) ([][]Hit, error) {
-	plan, err := req.Check(c.schema)
+	plan, err := req.Check(c.schema, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,10 @@ type Search struct {
 	metric     vector.Metric
 	output     []string
 	partitions []string
+	ef         int
+	refineK    float64
+	exact      bool
+	parallel   int
 }
 
 // Nearest begins a search of a vector field. With several vectors the result has one list of hits for each.
@@ -53,9 +57,35 @@ func (s *Search) Offset(n int) *Search {
 	return s
 }
 
-// Metric says how nearness is measured. If it is not called: COSINE for dense vectors, HAMMING for binary ones, IP for sparse ones.
+// Metric says how nearness is measured. If it is not called: as the field's index does; without an index COSINE for dense vectors, HAMMING
+// for binary ones, IP for sparse ones. A metric other than the index's makes the search compare all vectors.
 func (s *Search) Metric(m vector.Metric) *Search {
 	s.metric = m
+	return s
+}
+
+// Ef is the number of candidates that a search of an index keeps, as if all entities were in one segment: at least Limit + Offset. The
+// greater, the slower and the better. If it is not called, the engine chooses it for a recall of .95 and more.
+func (s *Search) Ef(n int) *Search {
+	s.ef = n
+	return s
+}
+
+// RefineK has n times as many candidates as hits scored with their full vectors: at least 1. If it is not called, the engine chooses.
+func (s *Search) RefineK(n float64) *Search {
+	s.refineK = n
+	return s
+}
+
+// Exact makes the search compare all vectors, whatever indexes there are.
+func (s *Search) Exact() *Search {
+	s.exact = true
+	return s
+}
+
+// Parallel lets the search use up to n goroutines, for segments side by side. If it is not called it uses its caller's alone.
+func (s *Search) Parallel(n int) *Search {
+	s.parallel = n
 	return s
 }
 
@@ -82,10 +112,21 @@ type Plan struct {
 	Limit   int
 	Offset  int
 	Output  []*schema.Field
+
+	Ef       int     // 0: the engine chooses
+	RefineK  float64 // 0: the engine chooses
+	Exact    bool
+	Parallel int // at least 1
 }
 
-// Check resolves the search against a finished schema. Errors wrap schema.ErrInvalid and name the field, the value and the bound.
-func (s *Search) Check(sch *schema.Schema) (*Plan, error) {
+// maxEf and maxParallel bound what a request may ask for.
+const (
+	maxEf       = 1<<31 - 1
+	maxParallel = 1024
+)
+
+// Check resolves the search against a finished schema. metrics are those of the fields' indexes, by field. Errors wrap schema.ErrInvalid and name the field, the value and the bound.
+func (s *Search) Check(sch *schema.Schema, metrics map[string]vector.Metric) (*Plan, error) {
 	f, ok := sch.Field(s.field)
 	if !ok {
 		return nil, schema.Invalid(s.field, nil, "no such field in collection %q", sch.Name)
@@ -102,8 +143,23 @@ func (s *Search) Check(sch *schema.Schema) (*Plan, error) {
 	if len(s.vectors) < 1 || len(s.vectors) > MaxQueries {
 		return nil, schema.Invalid(s.field, len(s.vectors), "number of query vectors must be in [1, %d]", MaxQueries)
 	}
-	p := &Plan{Field: f, Metric: s.metric, Limit: s.limit, Offset: s.offset}
+	if s.ef != 0 && (s.ef < s.limit+s.offset || s.ef > maxEf) {
+		return nil, schema.Invalid(s.field, s.ef, "ef must be in [%d, %d]: at least limit + offset", s.limit+s.offset, maxEf)
+	}
+	if s.refineK != 0 && !(s.refineK >= 1 && s.refineK <= MaxLimit) {
+		return nil, schema.Invalid(s.field, s.refineK, "refine_k must be in [1, %d]", MaxLimit)
+	}
+	if s.parallel < 0 || s.parallel > maxParallel {
+		return nil, schema.Invalid(s.field, s.parallel, "goroutines of a search must be in [1, %d]", maxParallel)
+	}
+	p := &Plan{
+		Field: f, Metric: s.metric, Limit: s.limit, Offset: s.offset,
+		Ef: s.ef, RefineK: s.refineK, Exact: s.exact, Parallel: max(s.parallel, 1),
+	}
 	elem := ElementOf(f.Type)
+	if p.Metric == 0 {
+		p.Metric = metrics[f.Name]
+	}
 	if p.Metric == 0 {
 		p.Metric = DefaultMetric(elem)
 	}

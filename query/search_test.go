@@ -41,7 +41,7 @@ func TestPlan(t *testing.T) {
 		"sparse, empty": {query.Nearest("sp", column.Sparse{}), vector.IP, vector.Sparse},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := c.req.Check(s)
+			p, err := c.req.Check(s, nil)
 			require.NoError(t, err)
 			require.Equal(t, c.metric, p.Metric)
 			require.Equal(t, [2]int{query.DefaultTopK, 0}, [2]int{p.Limit, p.Offset})
@@ -51,7 +51,7 @@ func TestPlan(t *testing.T) {
 			require.Equal(t, c.req.Field(), p.Field.Name)
 			require.Len(t, p.Output, 1)
 			require.Equal(t, "id", p.Output[0].Name, "the primary key always comes")
-			again, err := c.req.Check(s)
+			again, err := c.req.Check(s, nil)
 			require.NoError(t, err, "a request may be used again")
 			require.Equal(t, p.Output, again.Output)
 		})
@@ -80,7 +80,7 @@ func TestPlanBounds(t *testing.T) {
 		{math.MinInt, 0, false},
 		{1, math.MinInt, false},
 	} {
-		p, err := ok().Limit(c.limit).Offset(c.offset).Check(s)
+		p, err := ok().Limit(c.limit).Offset(c.offset).Check(s, nil)
 		if !c.good {
 			require.ErrorIs(t, err, schema.ErrInvalid, "%+v", c)
 			continue
@@ -119,4 +119,29 @@ func TestOutputFields(t *testing.T) {
 	_, err := query.OutputFields(sample(t, false), []string{"colour"})
 	require.ErrorIs(t, err, schema.ErrInvalid)
 	require.ErrorContains(t, err, `"colour"`)
+}
+
+func TestIndexChoices(t *testing.T) {
+	s := sample(t, false)
+	ok := func() *query.Search { return query.Nearest("v", []float32{1, 2, 3}).Limit(5).Offset(3) }
+	p, err := ok().Check(s, map[string]vector.Metric{"v": vector.IP, "h": vector.L2})
+	require.NoError(t, err)
+	require.Equal(t, vector.IP, p.Metric, "the index's")
+	require.Equal(t, 1, p.Parallel)
+	p, err = ok().Metric(vector.L2).Ef(8).RefineK(1.5).Exact().Parallel(4).Check(s, map[string]vector.Metric{"v": vector.IP})
+	require.NoError(t, err)
+	require.Equal(t, query.Plan{
+		Field: p.Field, Metric: vector.L2, Queries: p.Queries, Limit: 5, Offset: 3, Output: p.Output, Ef: 8, RefineK: 1.5, Exact: true, Parallel: 4,
+	}, *p)
+	for want, req := range map[string]*query.Search{
+		`field "v", value 7: ef must be in [8, 2147483647]: at least limit + offset`: ok().Ef(7),
+		`value -1: ef must be in [8, 2147483647]`:                                    ok().Ef(-1),
+		`value 0.5: refine_k must be in [1, 16384]`:                                  ok().RefineK(0.5),
+		`value NaN: refine_k must be in [1, 16384]`:                                  ok().RefineK(math.NaN()),
+		`value -2: goroutines of a search must be in [1, 1024]`:                      ok().Parallel(-2),
+	} {
+		_, err := req.Check(s, nil)
+		require.ErrorIs(t, err, schema.ErrInvalid)
+		require.ErrorContains(t, err, want)
+	}
 }
