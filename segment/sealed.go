@@ -31,6 +31,8 @@ type Sealed struct {
 	cols   map[uint32]*columnMeta
 	tombs  *Tombstones
 
+	indexes segmentIndexes
+
 	refs    atomic.Int32
 	dropped atomic.Bool
 	onClose func(s *Sealed, err error)
@@ -180,7 +182,7 @@ func (s *Sealed) Dir() string { return s.dir }
 func (s *Sealed) Tombstones() *Tombstones { return s.tombs }
 
 // MemoryBytes is the memory held for the segment besides the shared cache.
-func (s *Sealed) MemoryBytes() int64 { return s.filter.bytes() }
+func (s *Sealed) MemoryBytes() int64 { return s.filter.bytes() + s.indexes.memory() }
 
 // GreatestKey is the segment's largest primary key.
 func (s *Sealed) GreatestKey() column.Key {
@@ -216,6 +218,7 @@ func (s *Sealed) Drop(onClose func(s *Sealed, err error)) {
 
 func (s *Sealed) closeTables() error {
 	var err error
+	s.closeIndexes()
 	if s.rows != nil {
 		err = s.rows.close()
 	}

@@ -127,6 +127,15 @@ func (q *Query) Element() Element { return q.element }
 // Dim returns the dimension q was made with; 0 for Sparse.
 func (q *Query) Dim() int { return q.dim }
 
+// AppendFloats appends the query's elements to dst as float32. Under Cosine they may be scaled by a power of two. Binary and Sparse append
+// nothing.
+func (q *Query) AppendFloats(dst []float32) []float32 {
+	for _, x := range q.int8s {
+		dst = append(dst, float32(x))
+	}
+	return append(dst, q.floats...)
+}
+
 // Scan scores the n rows that lie one after another from the start of rows,
 // which has RowBytes·n bytes at least, into out[:n]. The rows' elements must
 // be finite. It panics when rows or out is too short, and for Sparse.

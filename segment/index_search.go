@@ -1,0 +1,52 @@
+package segment
+
+import (
+	"context"
+
+	"github.com/selkiedb/selkie/schema"
+	"github.com/selkiedb/selkie/vector"
+)
+
+// IndexSearch are the choices of one search of an index. Ef and Refine are as in graph.SearchOptions.
+type IndexSearch struct {
+	K          int
+	Ef, Refine int
+	Allowed    []uint64 // rows that may be found, bit r%64 of word r/64 for row r; nil: all
+}
+
+// IndexStats count what a search of an index did.
+type IndexStats struct {
+	Hops      int // rows whose neighbours were visited
+	Distances int // distances by codes
+	Exact     int // exact scores
+}
+
+// SearchIndex appends the K live rows nearest to q by the index of the field and the query's metric, best first, equal scores by row offset;
+// ok is false if the segment has none, and nothing is appended. Scores are those that q gives the vectors themselves.
+func (v *SealedView) SearchIndex(ctx context.Context, f *schema.Field, q *vector.Query, o IndexSearch, dst []vector.Hit) (hits []vector.Hit, stats IndexStats, ok bool, err error) {
+	a := v.s.indexes.choose(f, q)
+	if a == nil {
+		return dst, IndexStats{}, false, nil
+	}
+	defer a.release()
+	if err := ctx.Err(); err != nil {
+		return dst, IndexStats{}, true, err
+	}
+	hits, stats, err = a.ix.search(ctx, q, &o, v.dead.Words(nil, 0, v.s.man.Rows), dst)
+	return hits, stats, true, err
+}
+
+// choose returns the best index that fits, and a use of it.
+func (x *segmentIndexes) choose(f *schema.Field, q *vector.Query) *attachedIndex {
+	for {
+		var best *attachedIndex
+		for _, a := range x.all() {
+			if a.spec.Field.ID == f.ID && a.spec.Metric == q.Metric() && (best == nil || a.state > best.state || a.state == best.state && a.spec.ID > best.spec.ID) {
+				best = a
+			}
+		}
+		if best == nil || best.acquire() {
+			return best
+		}
+	}
+}
