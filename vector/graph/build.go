@@ -26,6 +26,16 @@ func Build(ctx context.Context, src Source, metric vector.Metric, options Option
 	if err := checkSource(src, metric); err != nil {
 		return nil, err
 	}
+	d := newDense(src)
+	ix, err := build(ctx, d, metric, options)
+	if err != nil {
+		return nil, err
+	}
+	return d.spread(ix), nil
+}
+
+// build is Build where all rows have a vector.
+func build(ctx context.Context, src Source, metric vector.Metric, options Options) (*Index, error) {
 	o, err := options.withDefaults(src.Rows())
 	if err != nil {
 		return nil, err
@@ -124,6 +134,7 @@ func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32
 		quantizer: z,
 		codedRows: newCodedRows(rows.n, rows.stride),
 		adjacency: spare,
+		rows:      rows.n,
 		toRow:     order,
 		toLabel:   alignedUint32(rows.n),
 	}

@@ -22,6 +22,7 @@ type collection struct {
 	rows    []float32
 	queries []float32
 	raw     []byte // rows, for kernels
+	absent  []uint64
 }
 
 func newCollection(m vector.Metric, dim int, rows, queries []float32) *collection {
@@ -34,10 +35,62 @@ func newCollection(m vector.Metric, dim int, rows, queries []float32) *collectio
 }
 
 func (c *collection) source() graph.Source {
-	return graph.Vectors{Elements: c.rows, Dimension: c.dim}
+	v := graph.Vectors{Elements: c.rows, Dimension: c.dim}
+	if c.absent == nil {
+		return v
+	}
+	return nullable{v, c.absent}
 }
 
-func (c *collection) n() int                { return len(c.rows) / c.dim }
+// nullable is a source of which some rows are absent.
+type nullable struct {
+	graph.Source
+	absent []uint64
+}
+
+func (n nullable) Absent() []uint64 { return n.absent }
+
+// without leaves the rows out for which absent returns true. What stands in
+// their place is near all queries, but not finite.
+func (c *collection) without(absent func(row int) bool) *collection {
+	nan := float32(math.NaN())
+	c.absent = make([]uint64, (c.n()+63)/64)
+	for i := range c.n() {
+		if absent(i) {
+			c.absent[i/64] |= 1 << (i % 64)
+			c.rows[i*c.dim] = nan
+			binary.LittleEndian.PutUint32(c.raw[4*i*c.dim:], math.Float32bits(nan))
+		}
+	}
+	return c
+}
+
+func (c *collection) has(row int) bool {
+	return c.absent == nil || c.absent[row/64]>>(row%64)&1 == 0
+}
+
+// cut drops all rows from n on.
+func (c *collection) cut(n int) {
+	n = min(n, c.n())
+	c.rows = c.rows[:n*c.dim]
+	if c.absent != nil {
+		c.absent = c.absent[:(n+63)/64]
+	}
+}
+
+func (c *collection) n() int { return len(c.rows) / c.dim }
+
+// vectors returns the number of rows that have one.
+func (c *collection) vectors() int {
+	n := 0
+	for i := range c.n() {
+		if c.has(i) {
+			n++
+		}
+	}
+	return n
+}
+
 func (c *collection) query(i int) []float32 { return c.queries[i*c.dim : (i+1)*c.dim] }
 func (c *collection) count() int            { return len(c.queries) / c.dim }
 
@@ -66,7 +119,7 @@ func (c *collection) truth(t testing.TB, q []float32, k int, allowed func(uint32
 	c.prepared(t, q).Scan(c.raw, c.n(), scores)
 	top := vector.NewTopK(c.metric, k)
 	for i, s := range scores {
-		if allowed == nil || allowed(uint32(i)) {
+		if c.has(i) && (allowed == nil || allowed(uint32(i))) {
 			top.Push(s, uint32(i))
 		}
 	}
@@ -87,6 +140,7 @@ func (c *collection) recall(t testing.TB, ix *graph.Index, k int, o graph.Search
 		require.Len(t, hits, len(truth))
 		last := truth[len(truth)-1].Score
 		for j, h := range hits {
+			require.True(t, c.has(int(h.Row)), "row %d", h.Row)
 			if allowed != nil {
 				require.True(t, allowed(h.Row), "row %d", h.Row)
 			}
@@ -163,8 +217,9 @@ func build(t testing.TB, c *collection, o graph.Options) *graph.Index {
 	ix, err := graph.Build(context.Background(), c.source(), c.metric, o)
 	require.NoError(t, err)
 	require.Equal(t, c.n(), ix.Rows())
+	require.Equal(t, c.vectors(), ix.Vectors())
 	if !ix.Flat() {
-		require.Equal(t, c.n(), ix.Reachable())
+		require.Equal(t, c.vectors(), ix.Reachable())
 	}
 	return ix
 }
@@ -172,9 +227,14 @@ func build(t testing.TB, c *collection, o graph.Options) *graph.Index {
 // sameIndex requires that two indexes hold the same.
 func sameIndex(t testing.TB, a, b *graph.Index) {
 	require.Equal(t, a.Rows(), b.Rows())
+	require.Equal(t, a.Vectors(), b.Vectors())
+	require.Equal(t, a.AbsentRows(), b.AbsentRows())
 	require.Equal(t, a.Flat(), b.Flat())
 	require.Equal(t, a.Entries(), b.Entries())
 	for r := range uint32(a.Rows()) {
+		if a.IsAbsent(r) {
+			continue
+		}
 		require.Equal(t, a.Codes(r), b.Codes(r), "row %d", r)
 		if !a.Flat() {
 			require.Equal(t, a.Neighbours(r), b.Neighbours(r), "row %d", r)

@@ -16,6 +16,7 @@
 //  2. Every row of a graph can be reached from the first label, which is one
 //     of the entries.
 //  3. A search that may return m rows returns min(k, m) hits, no row twice.
+//     A row without a vector (see Nullable) may never be returned.
 //     Where the walk does not come by enough of them, all codes are scanned.
 //  4. No list of neighbours names a row that does not exist, the row itself,
 //     or a row twice.

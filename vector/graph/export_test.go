@@ -22,6 +22,12 @@ func (ix *Index) Neighbours(row uint32) []uint32 {
 	return out
 }
 
+// AbsentRows returns the bits of the rows that have no vector.
+func (ix *Index) AbsentRows() []uint64 { return ix.absent }
+
+// IsAbsent reports that a row has no vector.
+func (ix *Index) IsAbsent(row uint32) bool { return ix.isAbsent(row) }
+
 // Codes returns a row's code.
 func (ix *Index) Codes(row uint32) []byte { return ix.at(ix.labelOf(row)) }
 

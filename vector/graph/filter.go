@@ -35,8 +35,9 @@ func (o *SearchOptions) allows(row uint32) bool {
 	return i < len(o.Allowed) && o.Allowed[i]>>(row&63)&1 != 0
 }
 
-// word returns the bits of the rows i*64 to i*64+63 that may be returned.
-func (o *SearchOptions) word(i, rows int) uint64 {
+// word returns the bits of the rows i*64 to i*64+63 that have a vector and may
+// be returned.
+func (o *SearchOptions) word(i int, ix *Index) uint64 {
 	word := ^uint64(0)
 	if o.Allowed != nil {
 		word = 0
@@ -47,7 +48,10 @@ func (o *SearchOptions) word(i, rows int) uint64 {
 	if i < len(o.Dead) {
 		word &^= o.Dead[i]
 	}
-	if left := rows - i*64; left < 64 {
+	if ix.absent != nil {
+		word &^= ix.absent[i]
+	}
+	if left := ix.rows - i*64; left < 64 {
 		word &= 1<<left - 1
 	}
 	return word
@@ -57,8 +61,8 @@ func (o *SearchOptions) word(i, rows int) uint64 {
 // most, and k if there are as many.
 func (w *walker) filtered(ix *Index, k, ef, refine int, o *SearchOptions) []uint64 {
 	matches := 0
-	for i := range (ix.n + 63) / 64 {
-		matches += bits.OnesCount64(o.word(i, ix.n))
+	for i := range (ix.rows + 63) / 64 {
+		matches += bits.OnesCount64(o.word(i, ix))
 	}
 	if ix.Flat() || matches <= max(scanMatches, ix.n/scanShare) {
 		return w.scanMatches(ix, refine, o)
@@ -85,8 +89,8 @@ func (w *walker) scanMatches(ix *Index, size int, o *SearchOptions) []uint64 {
 		n = w.keep(dots, ix.square, labels, 0, n)
 		labels = labels[:0]
 	}
-	for i := range (ix.n + 63) / 64 {
-		for word := o.word(i, ix.n); word != 0; word &= word - 1 {
+	for i := range (ix.rows + 63) / 64 {
+		for word := o.word(i, ix); word != 0; word &= word - 1 {
 			labels = append(labels, ix.labelOf(uint32(i*64+bits.TrailingZeros64(word))))
 		}
 		if len(labels) > scanRows-64 {

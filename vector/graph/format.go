@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/selkiedb/selkie/vector"
@@ -30,6 +31,7 @@ const (
 	offDegree   = 56
 	offEntries  = 60
 	offCentered = 64
+	offVectors  = 68
 	offStep     = 72
 	offRadius   = 80
 	offSections = 128 // 24 bytes each: offset, length, CRC, zero
@@ -45,10 +47,11 @@ const (
 	secRows
 	secLabels
 	secEntries
+	secAbsent
 	sections
 )
 
-var sectionNames = [sections]string{"center", "codes", "squares", "neighbours", "rows", "labels", "entries"}
+var sectionNames = [sections]string{"center", "codes", "squares", "neighbours", "rows", "labels", "entries", "absent"}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -86,6 +89,7 @@ func corrupt(offset int64, kind, format string, args ...any) error {
 type shape struct {
 	z       quantizer // without center
 	rows    int
+	vectors int // rows that have one
 	degree  int // 0 without a graph
 	entries int
 }
@@ -93,7 +97,7 @@ type shape struct {
 // layout returns where each section begins and its length, and the size of the
 // file.
 func (s *shape) layout() (offsets, lengths [sections]int64, size int64) {
-	n := int64(s.rows)
+	n := int64(s.vectors)
 	lengths = [sections]int64{
 		secCenter:  4 * int64(s.z.dim),
 		secCodes:   n * int64(s.z.rowBytes()),
@@ -101,9 +105,14 @@ func (s *shape) layout() (offsets, lengths [sections]int64, size int64) {
 	}
 	if s.degree > 0 {
 		lengths[secNeighbours] = 4 * n * int64(s.degree)
-		lengths[secRows] = 4 * n
-		lengths[secLabels] = 4 * n
 		lengths[secEntries] = 4 * int64(s.entries)
+	}
+	if s.vectors < s.rows {
+		lengths[secAbsent] = 8 * int64((s.rows+63)/64)
+	}
+	if s.degree > 0 || s.vectors < s.rows {
+		lengths[secRows] = 4 * n
+		lengths[secLabels] = 4 * int64(s.rows)
 	}
 	at := int64(headerSize)
 	for i, l := range lengths {
@@ -125,6 +134,7 @@ func (s *shape) appendHeader(b []byte, id Identity, sums [sections]uint32) []byt
 	binary.LittleEndian.PutUint64(h[offSegment:], id.Segment)
 	binary.LittleEndian.PutUint64(h[offToken:], id.Token)
 	put(offRows, s.rows)
+	put(offVectors, s.vectors)
 	put(offMetric, int(s.z.metric))
 	put(offDim, s.z.dim)
 	put(offExtra, s.z.extra)
@@ -173,6 +183,7 @@ func decodeHeader(b []byte, id Identity) (s shape, sums [sections]uint32, err er
 		return int(v)
 	}
 	s.rows = get(offRows, 0, maxRows)
+	s.vectors = get(offVectors, 0, s.rows)
 	s.z.metric = vector.Metric(get(offMetric, int(vector.L2), int(vector.Cosine)))
 	s.z.dim = get(offDim, 1, vector.MaxDim)
 	s.z.extra = get(offExtra, 0, maxExtra)
@@ -183,7 +194,7 @@ func decodeHeader(b []byte, id Identity) (s shape, sums [sections]uint32, err er
 	get(offStride, s.z.rowBytes(), s.z.rowBytes())
 	s.degree = get(offDegree, 0, maxDegree)
 	if s.degree > 0 {
-		s.entries = get(offEntries, 1, min(s.rows, maxEntries))
+		s.entries = get(offEntries, 1, min(s.vectors, maxEntries))
 	} else {
 		get(offEntries, 0, 0)
 	}
@@ -220,36 +231,50 @@ func decodeHeader(b []byte, id Identity) (s shape, sums [sections]uint32, err er
 // littleEndian says that words lie in memory as they do in the file.
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
-// words returns b, whose length is a multiple of 4, as words: b itself where
-// that is possible, else a copy.
-func words[W uint32 | int32 | float32](b []byte) []W {
-	n := len(b) / 4
+// word is what sections are made of.
+type word interface {
+	uint32 | int32 | float32 | uint64
+}
+
+// words returns b, whose length is a multiple of a word's, as words: b itself
+// where that is possible, else a copy.
+func words[W word](b []byte) []W {
+	size := int(unsafe.Sizeof(*new(W)))
+	n := len(b) / size
 	if n == 0 {
 		return nil
 	}
-	if p := unsafe.Pointer(unsafe.SliceData(b)); littleEndian && uintptr(p)%4 == 0 {
+	if p := unsafe.Pointer(unsafe.SliceData(b)); littleEndian && uintptr(p)%uintptr(size) == 0 {
 		return unsafe.Slice((*W)(p), n)
 	}
 	w := make([]W, n)
-	for i := range w {
-		u := binary.LittleEndian.Uint32(b[4*i:])
-		w[i] = *(*W)(unsafe.Pointer(&u))
-	}
+	swap(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w))), len(b)), b, size)
 	return w
 }
 
 // bytesOf is the inverse of words.
-func bytesOf[W uint32 | int32 | float32](w []W) []byte {
+func bytesOf[W word](w []W) []byte {
 	if len(w) == 0 {
 		return nil
 	}
-	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w))), 4*len(w))
+	size := int(unsafe.Sizeof(w[0]))
+	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w))), size*len(w))
 	if littleEndian {
 		return b
 	}
 	out := make([]byte, len(b))
-	for i := range w {
-		binary.LittleEndian.PutUint32(out[4*i:], *(*uint32)(unsafe.Pointer(&w[i])))
-	}
+	swap(out, b, size)
 	return out
+}
+
+// swap copies src to dst, in words of size bytes from one order, that of the
+// file or that of the machine, to the other.
+func swap(dst, src []byte, size int) {
+	copy(dst, src)
+	if littleEndian {
+		return
+	}
+	for lo := 0; lo < len(dst); lo += size {
+		slices.Reverse(dst[lo : lo+size])
+	}
 }

@@ -10,14 +10,17 @@ import (
 // Index finds the rows nearest to a query. It is immutable and safe for
 // concurrent use.
 //
-// Inside, rows go by labels, 0 to Rows-1; outside by row offsets. An index
-// without a graph (see Options.FlatBytes) has labels equal to row offsets.
+// Inside, rows that have a vector go by labels, 0 to Vectors-1; outside all rows
+// go by row offsets. In an index without a graph (see Options.FlatBytes) labels
+// have the order of row offsets.
 type Index struct {
 	*quantizer
-	*codedRows
+	*codedRows          // by label
 	*adjacency          // of labels; nil without a graph
-	toRow      []uint32 // by label; nil without a graph
-	toLabel    []uint32 // by row
+	rows       int      // those without a vector included
+	absent     []uint64 // bits of those; nil if there are none
+	toRow      []uint32 // by label; nil where labels and rows are the same
+	toLabel    []uint32 // by row; none for those without a vector
 	maxSquare  int32
 
 	// entries are the labels a search may start at, ascending; their codes lie
@@ -29,7 +32,7 @@ type Index struct {
 }
 
 func newFlat(z *quantizer, rows *codedRows) *Index {
-	ix := &Index{quantizer: z, codedRows: rows}
+	ix := &Index{quantizer: z, codedRows: rows, rows: rows.n}
 	ix.sum = nil
 	ix.setMaxSquare()
 	return ix
@@ -50,8 +53,17 @@ func (ix *Index) setMaxSquare() {
 	}
 }
 
-// Rows returns the number of rows.
-func (ix *Index) Rows() int { return ix.n }
+// Rows returns the number of rows, those without a vector included.
+func (ix *Index) Rows() int { return ix.rows }
+
+// Vectors returns the number of rows that have a vector: those that a search
+// may find.
+func (ix *Index) Vectors() int { return ix.n }
+
+// isAbsent reports that a row has no vector.
+func (ix *Index) isAbsent(row uint32) bool {
+	return ix.absent != nil && ix.absent[row>>6]>>(row&63)&1 != 0
+}
 
 // Dim returns the number of elements of a vector.
 func (ix *Index) Dim() int { return ix.dim }
@@ -66,9 +78,9 @@ func (ix *Index) Flat() bool { return ix.adjacency == nil }
 func (ix *Index) Bytes() int {
 	n := len(ix.codes) + 4*len(ix.square) + 4*len(ix.center) + len(ix.entryCodes) + 8*len(ix.entries)
 	if !ix.Flat() {
-		n += 4*len(ix.next) + 4*len(ix.toRow) + 4*len(ix.toLabel)
+		n += 4 * len(ix.next)
 	}
-	return n
+	return n + 4*len(ix.toRow) + 4*len(ix.toLabel) + 8*len(ix.absent)
 }
 
 // row offset of a label.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math/bits"
 )
 
 // Open makes an index of the bytes that Save wrote. Where b begins at a
@@ -40,15 +41,17 @@ func Open(b []byte, id Identity) (*Index, error) {
 	ix := &Index{
 		quantizer: &z,
 		codedRows: &codedRows{
-			n: s.rows, stride: z.rowBytes(),
+			n: s.vectors, stride: z.rowBytes(),
 			codes:  data[secCodes],
 			square: words[int32](data[secSquares]),
 		},
 	}
+	ix.rows = s.rows
+	ix.absent = words[uint64](data[secAbsent])
+	ix.toRow = words[uint32](data[secRows])
+	ix.toLabel = words[uint32](data[secLabels])
 	if s.degree > 0 {
 		ix.adjacency = &adjacency{degree: s.degree, next: words[uint32](data[secNeighbours])}
-		ix.toRow = words[uint32](data[secRows])
-		ix.toLabel = words[uint32](data[secLabels])
 		ix.entries = words[uint32](data[secEntries])
 	}
 	if err := ix.validate(offsets); err != nil {
@@ -99,16 +102,34 @@ func (ix *Index) validate(offsets [sections]int64) error {
 			return corrupt(offsets[secSquares], "value", "square of label %d is %d, want 0 to %d", l, s, most)
 		}
 	}
+	for l, row := range ix.toRow {
+		// A label for each row that has a vector and a row for each label: a
+		// bijection.
+		if int(row) >= ix.rows || ix.toLabel[row] != uint32(l) || ix.isAbsent(row) {
+			return corrupt(offsets[secRows], "value", "label %d has row %d, which does not lead back", l, row)
+		}
+	}
+	if ix.absent != nil {
+		count := 0
+		for i, word := range ix.absent {
+			if left := ix.rows - 64*i; left < 64 && word>>left != 0 {
+				return corrupt(offsets[secAbsent], "value", "rows beyond the last of %d are absent", ix.rows)
+			}
+			count += bits.OnesCount64(word)
+		}
+		if count != ix.rows-ix.n {
+			return corrupt(offsets[secAbsent], "value", "%d rows are absent, want %d", count, ix.rows-ix.n)
+		}
+		for row, label := range ix.toLabel {
+			if (label == none) != ix.isAbsent(uint32(row)) {
+				return corrupt(offsets[secLabels], "value", "row %d has label %d, absent %v", row, label, ix.isAbsent(uint32(row)))
+			}
+		}
+	}
 	if ix.Flat() {
 		return nil
 	}
 	n := uint32(ix.n)
-	for l, row := range ix.toRow {
-		// A label for each row and a row for each label: a bijection.
-		if row >= n || ix.toLabel[row] != uint32(l) {
-			return corrupt(offsets[secRows], "value", "label %d has row %d, which does not lead back", l, row)
-		}
-	}
 	for i, l := range ix.entries {
 		if l >= n || i > 0 && l <= ix.entries[i-1] {
 			return corrupt(offsets[secEntries], "value", "entry %d is label %d of %d, or does not ascend", i, l, n)

@@ -16,7 +16,7 @@ const NoRow = math.MaxUint32
 type Part struct {
 	Index *Index
 	// Rows holds for each row of Index its offset in the merged segment, or
-	// NoRow.
+	// NoRow. A row without a vector must lack one there too.
 	Rows []uint32
 }
 
@@ -42,25 +42,38 @@ func Merge(ctx context.Context, parts []Part, src Source, metric vector.Metric, 
 	if err := checkSource(src, metric); err != nil {
 		return nil, err
 	}
-	o, err := options.withDefaults(src.Rows())
-	if err != nil {
-		return nil, err
-	}
-	n := src.Rows()
 	if err := checkParts(parts, src, metric); err != nil {
 		return nil, err
 	}
-	parts = slices.Clone(parts)
+	d := newDense(src)
+	parts, err := d.renumber(parts)
+	if err != nil {
+		return nil, err
+	}
+	ix, err := merge(ctx, parts, d, metric, options)
+	if err != nil {
+		return nil, err
+	}
+	return d.spread(ix), nil
+}
+
+// merge is Merge where all rows of src have a vector. It may reorder parts.
+func merge(ctx context.Context, parts []Part, src Source, metric vector.Metric, options Options) (*Index, error) {
+	n := src.Rows()
+	o, err := options.withDefaults(n)
+	if err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(parts, func(a, b Part) int { return b.live() - a.live() })
 	if len(parts) == 0 || parts[0].Index.Flat() || float64(parts[0].live()) < mergeShare*float64(n) {
-		return Build(ctx, src, metric, options)
+		return build(ctx, src, metric, options)
 	}
 	z, err := train(ctx, src, metric)
 	if err != nil {
 		return nil, err
 	}
 	if n <= 2 || n*z.rowBytes() <= o.FlatBytes {
-		return Build(ctx, src, metric, options)
+		return build(ctx, src, metric, options)
 	}
 	if err := o.planMerge(n, z.rowBytes()); err != nil {
 		return nil, err
@@ -110,8 +123,8 @@ func checkParts(parts []Part, src Source, metric vector.Metric) error {
 			return fmt.Errorf("%w: part %d has %v and %d dimensions, want %v and %d",
 				ErrInvalid, i, p.Index.metric, p.Index.dim, metric, src.Dim())
 		}
-		if len(p.Rows) != p.Index.n {
-			return fmt.Errorf("%w: part %d has %d rows, and offsets for %d", ErrInvalid, i, p.Index.n, len(p.Rows))
+		if len(p.Rows) != p.Index.rows {
+			return fmt.Errorf("%w: part %d has %d rows, and offsets for %d", ErrInvalid, i, p.Index.rows, len(p.Rows))
 		}
 		for r, row := range p.Rows {
 			if row == NoRow {
@@ -282,7 +295,7 @@ const (
 // joinPart connects the graph of part i with that of the parts before it.
 func (m *merger) joinPart(ctx context.Context, z *quantizer, i int) error {
 	lo, hi := m.start(i), m.ends[i]
-	before := &Index{quantizer: z, codedRows: m.rows.part(0, lo), adjacency: m.edges}
+	before := &Index{quantizer: z, codedRows: m.rows.part(0, lo), adjacency: m.edges, rows: lo}
 	before.setMaxSquare()
 	entries := drawEntries(lo, m.Options)
 	slices.Sort(entries)

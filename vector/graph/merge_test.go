@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -17,8 +18,15 @@ import (
 func divide(t testing.TB, c *collection, seed uint64, shares []float64, dropped float64, o graph.Options) []graph.Part {
 	r := rand.New(rand.NewPCG(seed, 1))
 	rows := make([][]float32, len(shares))
+	absent := make([][]uint64, len(shares))
 	parts := make([]graph.Part, len(shares))
 	add := func(p int, row []float32, to uint32) {
+		if at := len(parts[p].Rows); at%64 == 0 {
+			absent[p] = append(absent[p], 0)
+		}
+		if math.IsNaN(float64(row[0])) {
+			absent[p][len(parts[p].Rows)/64] |= 1 << (len(parts[p].Rows) % 64)
+		}
 		rows[p] = append(rows[p], row...)
 		parts[p].Rows = append(parts[p].Rows, to)
 	}
@@ -35,7 +43,9 @@ func divide(t testing.TB, c *collection, seed uint64, shares []float64, dropped 
 		}
 	}
 	for p := range parts {
-		parts[p].Index = build(t, newCollection(c.metric, c.dim, rows[p], nil), o)
+		part := newCollection(c.metric, c.dim, rows[p], nil)
+		part.absent = absent[p]
+		parts[p].Index = build(t, part, o)
 	}
 	return parts
 }
@@ -44,8 +54,9 @@ func merge(t testing.TB, c *collection, parts []graph.Part, o graph.Options) *gr
 	ix, err := graph.Merge(context.Background(), parts, c.source(), c.metric, o)
 	require.NoError(t, err)
 	require.Equal(t, c.n(), ix.Rows())
+	require.Equal(t, c.vectors(), ix.Vectors())
 	require.False(t, ix.Flat())
-	require.Equal(t, c.n(), ix.Reachable())
+	require.Equal(t, c.vectors(), ix.Reachable())
 	return ix
 }
 

@@ -7,7 +7,7 @@ import (
 
 // shape returns what the header of ix says.
 func (ix *Index) shape() shape {
-	s := shape{z: *ix.quantizer, rows: ix.n}
+	s := shape{z: *ix.quantizer, rows: ix.rows, vectors: ix.n}
 	if !ix.Flat() {
 		s.degree, s.entries = ix.degree, len(ix.entries)
 	}
@@ -33,6 +33,7 @@ func (ix *Index) Save(w io.Writer, id Identity) error {
 		secRows:    bytesOf(ix.toRow),
 		secLabels:  bytesOf(ix.toLabel),
 		secEntries: bytesOf(ix.entries),
+		secAbsent:  bytesOf(ix.absent),
 	}
 	if !ix.Flat() {
 		data[secNeighbours] = bytesOf(ix.next)
