@@ -11,29 +11,30 @@ import (
 )
 
 // patterns say which rows are absent.
-var patterns = map[string]func(row int) bool{
-	"every third":     func(row int) bool { return row%3 == 1 },
-	"all but every 5": func(row int) bool { return row%5 != 2 },
-	"the first half":  func(row int) bool { return row < 1200 },
-	"long runs":       func(row int) bool { return row/700%2 == 0 },
-	"one":             func(row int) bool { return row == 77 },
-	"none":            func(int) bool { return false },
-	"all but one":     func(row int) bool { return row != 99 },
+var patterns = map[string]func(row, n int) bool{
+	"every third":     func(row, _ int) bool { return row%3 == 1 },
+	"all but every 5": func(row, _ int) bool { return row%5 != 2 },
+	"the first half":  func(row, n int) bool { return row < n/2 },
+	"long runs":       func(row, n int) bool { return row/(n/4)%2 == 0 },
+	"one":             func(row, _ int) bool { return row == 77 },
+	"none":            func(int, int) bool { return false },
+	"all but one":     func(row, _ int) bool { return row != 99 },
 }
 
 func TestAbsentRowsAreNotFound(t *testing.T) {
 	for name, absent := range patterns {
 		for _, o := range []graph.Options{{}, {FlatBytes: -1, LeafRows: 200, Degree: 16, Candidates: 32}} {
 			t.Run(name, func(t *testing.T) {
-				c := wordRows(t, vector.Cosine, 2400).without(absent)
-				c.queries = c.queries[:20*c.dim]
+				n := size(2400, 400)
+				c := wordRows(t, vector.Cosine, n).without(func(row int) bool { return absent(row, n) })
+				c.queries = c.queries[:size(20, 5)*c.dim]
 				ix := build(t, c, o)
-				for _, k := range []int{1, 10, 3000} {
+				for _, k := range []int{1, 10, 2 * n} {
 					recall, _ := c.recall(t, ix, k, graph.SearchOptions{Ef: 200}, nil)
 					require.GreaterOrEqual(t, recall, .95, "k %d", k)
 				}
 				// Filters: some rows, with and without a vector, are dead.
-				dead := make([]uint64, 2400/64)
+				dead := make([]uint64, n/64)
 				for i := range dead {
 					dead[i] = 0xf0f0f0f0f0f0f0f0
 				}
@@ -45,7 +46,7 @@ func TestAbsentRowsAreNotFound(t *testing.T) {
 				if !some {
 					return
 				}
-				for _, k := range []int{10, 3000} {
+				for _, k := range []int{10, 2 * n} {
 					recall, _ := c.recall(t, ix, k, graph.SearchOptions{Ef: 200, Dead: dead}, may)
 					require.GreaterOrEqual(t, recall, .95, "k %d", k)
 				}
@@ -74,8 +75,9 @@ func TestAllRowsAbsent(t *testing.T) {
 func TestAbsentRowsMerge(t *testing.T) {
 	o := graph.Options{FlatBytes: -1, LeafRows: 200}
 	for name, absent := range patterns {
-		c := wordRows(t, vector.L2, 2400).without(absent)
-		c.queries = c.queries[:30*c.dim]
+		n := size(2400, 400)
+		c := wordRows(t, vector.L2, n).without(func(row int) bool { return absent(row, n) })
+		c.queries = c.queries[:size(30, 5)*c.dim]
 		if c.vectors() < 3 {
 			continue
 		}

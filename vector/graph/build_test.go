@@ -39,26 +39,27 @@ func TestRecallOfDefaults(t *testing.T) {
 // TestRowsFindThemselves asks for rows of the index: the entry of the search is
 // far from most of them.
 func TestRowsFindThemselves(t *testing.T) {
-	c := wordRows(t, vector.L2, 8000)
+	c := wordRows(t, vector.L2, size(8000, 1500))
 	ix := build(t, c, graph.Options{FlatBytes: -1})
-	c.queries = c.rows[:500*c.dim]
+	c.queries = c.rows[:size(500, 100)*c.dim]
 	recall, _ := c.recall(t, ix, 1, graph.SearchOptions{}, nil)
 	require.GreaterOrEqual(t, recall, .99)
 }
 
 func TestFlatIndexIsExact(t *testing.T) {
 	for _, m := range metrics {
-		c := wordRows(t, m, 5000)
+		n := size(5000, 2000)
+		c := wordRows(t, m, n)
 		ix := build(t, c, graph.Options{})
 		require.True(t, ix.Flat())
 		recall, stats := c.recall(t, ix, 10, graph.SearchOptions{Refine: 60}, nil)
 		require.GreaterOrEqual(t, recall, .999)
-		require.Equal(t, graph.Stats{Distances: 5000, Exact: 60}, stats)
+		require.Equal(t, graph.Stats{Distances: n, Exact: 60}, stats)
 	}
 }
 
 func TestBuildDoesNotDependOnWorkersOrMemory(t *testing.T) {
-	c := wordRows(t, vector.Cosine, 5000)
+	c := wordRows(t, vector.Cosine, size(5000, 500))
 	o := graph.Options{Workers: 1, Seed: 5, FlatBytes: -1, LeafRows: 300}
 	one := build(t, c, o)
 	o.Workers = 3
@@ -84,15 +85,15 @@ func TestBuildDoesNotDependOnWorkersOrMemory(t *testing.T) {
 }
 
 func TestBudgetTooSmall(t *testing.T) {
-	c := wordRows(t, vector.L2, 10_000)
-	_, err := graph.Build(context.Background(), c.source(), c.metric, graph.Options{MemoryBudget: 5 << 20})
+	c := wordRows(t, vector.L2, size(10_000, 1500))
+	_, err := graph.Build(context.Background(), c.source(), c.metric, graph.Options{FlatBytes: -1, MemoryBudget: 1 << 20})
 	require.ErrorIs(t, err, graph.ErrMemory)
 	var needs, budget int64
 	var rows int
 	_, scanErr := fmt.Sscanf(err.Error(), graph.ErrMemory.Error()+": a graph of %d rows needs %d bytes to build, the budget is %d", &rows, &needs, &budget)
 	require.NoError(t, scanErr, err)
-	require.Equal(t, int64(5<<20), budget)
-	build(t, c, graph.Options{MemoryBudget: needs})
+	require.Equal(t, int64(1<<20), budget)
+	build(t, c, graph.Options{FlatBytes: -1, MemoryBudget: needs})
 }
 
 // TestOddData builds graphs where little is to be told apart.
@@ -141,9 +142,12 @@ func TestOddData(t *testing.T) {
 		{"tiny", 1500, 33, func(i, j int) float32 { return (float32((i*7919+j*104729)%1000) - 500) * 1e-42 }},
 		{"63 dimensions", 600, 63, func(i, j int) float32 { return float32((i*7919+j*104729)%1000) - 500 }},
 		{"65 dimensions", 600, 65, func(i, j int) float32 { return float32((i*7919+j*104729)%1000) - 500 }},
-		{"most dimensions", 150, 32768, func(i, j int) float32 { return float32((i*7919+j*104729)%1000) - 500 }},
+		{"most dimensions", size(150, 12), 32768, func(i, j int) float32 { return float32((i*7919+j*104729)%1000) - 500 }},
 	}
 	for _, tc := range cases {
+		if tc.n > 300 {
+			tc.n = size(tc.n, 300)
+		}
 		for _, m := range metrics {
 			t.Run(tc.name+"/"+m.String(), func(t *testing.T) {
 				rows := fill(tc.n, tc.dim, tc.data)
@@ -237,22 +241,23 @@ func (f *failing) Read(lo, hi int, dst []float32) error {
 }
 
 func TestBuildEndsEarly(t *testing.T) {
-	c := wordRows(t, vector.L2, 7000)
+	n := size(7000, 900)
+	c := wordRows(t, vector.L2, n)
 	broken := errors.New("broken disk")
-	for _, after := range []int{0, 100, 5000, 11_000} {
-		_, err := graph.Build(context.Background(), &failing{c.source(), after, func() error { return broken }}, c.metric, graph.Options{})
+	for _, after := range []int{0, n / 70, n * 5 / 7, n * 11 / 7} {
+		_, err := graph.Build(context.Background(), &failing{c.source(), after, func() error { return broken }}, c.metric, graph.Options{FlatBytes: -1})
 		require.ErrorIs(t, err, broken)
 		ctx, cancel := context.WithCancel(context.Background())
-		_, err = graph.Build(ctx, &failing{c.source(), after, func() error { cancel(); return nil }}, c.metric, graph.Options{Workers: 2, LeafRows: 300})
+		_, err = graph.Build(ctx, &failing{c.source(), after, func() error { cancel(); return nil }}, c.metric, graph.Options{FlatBytes: -1, Workers: 2, LeafRows: 300})
 		require.ErrorIs(t, err, context.Canceled)
 		cancel()
 	}
 	// Later steps look at the context as well.
-	for polls := 1; ; polls += 150 {
+	for polls := 1; ; polls += size(150, 40) {
 		ctx := &counting{Context: context.Background(), left: polls}
-		_, err := graph.Build(ctx, c.source(), c.metric, graph.Options{Workers: 1, LeafRows: 300})
+		_, err := graph.Build(ctx, c.source(), c.metric, graph.Options{FlatBytes: -1, Workers: 1, LeafRows: 300})
 		if err == nil {
-			require.Greater(t, polls, 100)
+			require.Greater(t, polls, 40)
 			break
 		}
 		require.ErrorIs(t, err, context.DeadlineExceeded)

@@ -160,6 +160,15 @@ func (c *collection) recall(t testing.TB, ix *graph.Index, k int, o graph.Search
 	return float64(found) / float64(all), graph.Stats{Hops: sum.Hops / n, Distances: sum.Distances / n, Exact: sum.Exact / n}
 }
 
+// size returns how much of something a test uses: long, or short in the short
+// run, which looks for races and not at recall.
+func size(long, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return long
+}
+
 var words = sync.OnceValues(data.Load)
 
 // wordRows splits the demo's words into n rows and 300 queries that are none

@@ -91,7 +91,7 @@ func TestMergeKeepsRecall(t *testing.T) {
 }
 
 func TestMergeIsDeterministic(t *testing.T) {
-	c := wordRows(t, vector.L2, 6000)
+	c := wordRows(t, vector.L2, size(6000, 900))
 	o := graph.Options{Workers: 1, FlatBytes: -1, LeafRows: 200}
 	parts := divide(t, c, 4, []float64{.6, .3, .1}, .1, o)
 	one := merge(t, c, parts, o)
@@ -103,7 +103,7 @@ func TestMergeIsDeterministic(t *testing.T) {
 func TestMergeOddData(t *testing.T) {
 	o := graph.Options{FlatBytes: -1, LeafRows: 128, Degree: 12, Candidates: 24, Entries: 16}
 	for _, m := range metrics {
-		for _, n := range []int{3, 10, 700} {
+		for _, n := range []int{3, 10, size(700, 100)} {
 			same := make([]float32, 4*n)
 			c := newCollection(m, 4, same, nil)
 			for _, share := range []float64{1, .9, .5} {
@@ -141,13 +141,14 @@ func TestMergeRefuses(t *testing.T) {
 	far := append([]uint32{1 << 20}, good[1].Rows[1:]...)
 	require.ErrorIs(t, try([]graph.Part{good[0], {Index: good[1].Index, Rows: far}}, vector.L2, graph.Options{}), graph.ErrInvalid)
 
-	big := wordRows(t, vector.L2, 9000)
-	parts := divide(t, big, 8, []float64{.9, .1}, 0, graph.Options{})
-	_, err := graph.Merge(context.Background(), parts, big.source(), vector.L2, graph.Options{MemoryBudget: 1 << 20})
+	big := wordRows(t, vector.L2, size(9000, 900))
+	o := graph.Options{Workers: 1, FlatBytes: -1}
+	parts := divide(t, big, 8, []float64{.9, .1}, 0, o)
+	_, err := graph.Merge(context.Background(), parts, big.source(), vector.L2, graph.Options{FlatBytes: -1, MemoryBudget: 64 << 10})
 	require.ErrorIs(t, err, graph.ErrMemory)
 	for polls := 1; ; polls += 5 {
 		ctx := &counting{Context: context.Background(), left: polls}
-		_, err := graph.Merge(ctx, parts, big.source(), vector.L2, graph.Options{Workers: 1})
+		_, err := graph.Merge(ctx, parts, big.source(), vector.L2, o)
 		if err == nil {
 			break
 		}

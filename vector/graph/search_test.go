@@ -34,8 +34,8 @@ func TestSearchAllocatesNothing(t *testing.T) {
 }
 
 func TestConcurrentSearches(t *testing.T) {
-	c := wordRows(t, vector.Cosine, 9000)
-	ix := build(t, c, graph.Options{})
+	c := wordRows(t, vector.Cosine, size(9000, 1500))
+	ix := build(t, c, graph.Options{FlatBytes: -1})
 	want := make([][]vector.Hit, c.count())
 	for i := range want {
 		var err error
@@ -59,10 +59,10 @@ func TestConcurrentSearches(t *testing.T) {
 // TestFilter compares filtered searches with the exact answer, for filters of
 // any selectivity, by chance and by place.
 func TestFilter(t *testing.T) {
-	c := wordRows(t, vector.Cosine, 19_000)
-	c.queries = c.queries[:25*c.dim]
-	whole := build(t, c, graph.Options{})
-	small := wordRows(t, vector.Cosine, 2000)
+	c := wordRows(t, vector.Cosine, size(19_000, 2000))
+	c.queries = c.queries[:size(25, 8)*c.dim]
+	whole := build(t, c, graph.Options{FlatBytes: -1})
+	small := wordRows(t, vector.Cosine, size(2000, 500))
 	small.queries = c.queries
 	flat := build(t, small, graph.Options{})
 	r := rand.New(rand.NewPCG(8, 8))
@@ -102,7 +102,7 @@ func TestFilter(t *testing.T) {
 						defer graph.ForceWalk(0)()
 					}
 					recall, _ := tc.c.recall(t, tc.ix, 10, o, may)
-					require.GreaterOrEqual(t, recall, .94, "share %v", share)
+					require.GreaterOrEqual(t, recall, float64(size(94, 90))/100, "share %v", share)
 				}
 			}
 		}
@@ -110,13 +110,14 @@ func TestFilter(t *testing.T) {
 }
 
 func TestDeadRowsAreWalkedThrough(t *testing.T) {
-	c := wordRows(t, vector.L2, 19_000)
-	c.queries = c.queries[:40*c.dim]
-	ix := build(t, c, graph.Options{})
+	n := size(19_000, 2000)
+	c := wordRows(t, vector.L2, n)
+	c.queries = c.queries[:size(40, 8)*c.dim]
+	ix := build(t, c, graph.Options{FlatBytes: -1})
 	for i := range c.count() {
 		// All that lies near the query is dead.
 		q := c.query(i)
-		dead := make([]uint64, 19_000/64+1)
+		dead := make([]uint64, n/64+1)
 		gone := map[uint32]bool{}
 		for _, h := range c.truth(t, q, 300, nil) {
 			dead[h.Row/64] |= 1 << (h.Row % 64)
@@ -148,10 +149,11 @@ func TestShortBitsets(t *testing.T) {
 }
 
 func TestManyHits(t *testing.T) {
-	for _, n := range []int{3000, 8000} {
+	for i, n := range []int{size(3000, 1200), size(8000, 1200)} {
 		c := wordRows(t, vector.Cosine, n)
 		c.queries = c.queries[:5*c.dim]
-		ix := build(t, c, graph.Options{})
+		ix := build(t, c, graph.Options{FlatBytes: -i})
+		require.Equal(t, i == 0, ix.Flat())
 		for _, k := range []int{128, 300, 2000, n, 2 * n} {
 			recall, _ := c.recall(t, ix, k, graph.SearchOptions{}, nil)
 			require.GreaterOrEqual(t, recall, .98, "k %d", k)
@@ -172,8 +174,8 @@ func TestExactFails(t *testing.T) {
 // TestEstimates: without exact scores hits carry what the codes say of them.
 func TestEstimates(t *testing.T) {
 	for _, m := range metrics {
-		c := wordRows(t, m, 9000)
-		ix := build(t, c, graph.Options{})
+		c := wordRows(t, m, size(9000, 800))
+		ix := build(t, c, graph.Options{FlatBytes: -1})
 		for i := range 20 {
 			q := c.query(i)
 			hits, stats, err := ix.Search(nil, q, 20, nil)
