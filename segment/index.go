@@ -75,8 +75,14 @@ type IndexInfo struct {
 	DiskBytes   int64 // of its file; 0 if it has none, because it is quick to build
 }
 
-// ErrNoIndex is returned for an index that cannot be: of a field of another type.
-var ErrNoIndex = errors.New("no index of such a field")
+var (
+	// ErrNoIndex is returned for an index that cannot be: of a field of another type.
+	ErrNoIndex = errors.New("no index of such a field")
+	// ErrIndexDropped is returned by BuildIndex if DropIndex came before its end.
+	ErrIndexDropped = errors.New("index was dropped while it was built")
+	// ErrIndexBusy is returned by BuildIndex if the index is being built already.
+	ErrIndexBusy = errors.New("index is being built")
+)
 
 // fieldIndex is the index of one field as a segment uses it. It is safe for concurrent use.
 type fieldIndex interface {
@@ -84,8 +90,10 @@ type fieldIndex interface {
 	search(ctx context.Context, q *vector.Query, choice *IndexSearch, dead []uint64, dst []vector.Hit) ([]vector.Hit, IndexStats, error)
 	// save writes the index's file.
 	save(w io.Writer, id graph.Identity) error
-	memory() int64
+	memory() int64 // of our own
 	kind() string
+	// close gives back what the collector does not. Nobody uses the index any more.
+	close() error
 }
 
 // attachedIndex is an index that searches may use. It counts its users, because its memory may be that of a mapped file.
@@ -110,8 +118,10 @@ func (a *attachedIndex) acquire() bool {
 	}
 }
 
+// release gives a use back. An error of the last one is nobody's: it would be that of giving back address space.
 func (a *attachedIndex) release() {
 	if a.refs.Add(-1) == 0 {
+		_ = a.ix.close()
 		a.ix = nil
 	}
 }
@@ -124,11 +134,15 @@ func (a *attachedIndex) info(rows uint32) IndexInfo {
 
 // segmentIndexes are a sealed segment's indexes.
 type segmentIndexes struct {
-	mu       sync.Mutex // guards changes of list, columns and building; nothing is locked under it
+	mu       sync.Mutex // guards changes of all that follows; nothing is locked under it
 	list     atomic.Pointer[[]*attachedIndex]
+	builds   map[uint64]*indexBuild   // running, by definition
 	columns  map[uint32]*vectorColumn // by field
-	building map[uint64]bool          // by definition
+	mappings map[*table]*fileMap      // of tables whose columns are in columns
 }
+
+// indexBuild is a BuildIndex that runs.
+type indexBuild struct{ dropped bool }
 
 func (x *segmentIndexes) all() []*attachedIndex {
 	if l := x.list.Load(); l != nil {
@@ -163,15 +177,23 @@ func (x *segmentIndexes) memory() int64 {
 	return n
 }
 
-// closeIndexes detaches all.
-func (s *Sealed) closeIndexes() {
-	x := &s.indexes
+// close detaches all. Nobody searches any more.
+func (x *segmentIndexes) close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, a := range x.all() {
 		a.release()
 	}
 	x.list.Store(nil)
+	for _, c := range x.columns {
+		c.forget()
+	}
+	var err error
+	for _, m := range x.mappings {
+		err = errors.Join(err, m.close())
+	}
+	x.columns, x.mappings = nil, nil
+	return err
 }
 
 // swap puts next in the place of the definition's index, or takes that away if next is nil. REQUIRES: mu is held.
@@ -196,11 +218,15 @@ func (x *segmentIndexes) swap(id uint64, next *attachedIndex) {
 
 // attach makes the index one that searches use.
 func (s *Sealed) attach(spec IndexSpec, ix fieldIndex, state IndexState, disk int64) {
-	a := &attachedIndex{spec: spec, ix: ix, state: state, disk: disk}
-	a.refs.Store(1)
 	s.indexes.mu.Lock()
 	defer s.indexes.mu.Unlock()
-	s.indexes.swap(spec.ID, a)
+	s.indexes.swap(spec.ID, newAttached(spec, ix, state, disk))
+}
+
+func newAttached(spec IndexSpec, ix fieldIndex, state IndexState, disk int64) *attachedIndex {
+	a := &attachedIndex{spec: spec, ix: ix, state: state, disk: disk}
+	a.refs.Store(1)
+	return a
 }
 
 // columnOf returns the rows of a dense vector field; nil if the segment does not hold it.
@@ -212,16 +238,25 @@ func (s *Sealed) columnOf(f *schema.Field) (*vectorColumn, error) {
 	if c == nil {
 		return nil, nil
 	}
-	s.indexes.mu.Lock()
-	defer s.indexes.mu.Unlock()
-	v := s.indexes.columns[c.field]
-	if v == nil {
-		v = newVectorColumn(s, c)
-		if s.indexes.columns == nil {
-			s.indexes.columns = map[uint32]*vectorColumn{}
-		}
-		s.indexes.columns[c.field] = v
+	x := &s.indexes
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if v := x.columns[c.field]; v != nil {
+		return v, nil
 	}
+	if x.columns == nil {
+		x.columns, x.mappings = map[uint32]*vectorColumn{}, map[*table]*fileMap{}
+	}
+	t := s.tableOf(c)
+	file, tried := x.mappings[t]
+	if !tried {
+		if file = openMap(s.fs, t.path); file != nil {
+			file.random()
+		}
+		x.mappings[t] = file
+	}
+	v := newVectorColumn(s, c, file)
+	x.columns[c.field] = v
 	return v, nil
 }
 
@@ -248,7 +283,7 @@ func (s *Sealed) LoadIndex(ctx context.Context, spec IndexSpec, mapped bool) err
 		s.attach(spec, emptyIndex{}, IndexReady, 0)
 		return nil
 	}
-	ix, size, err := s.openIndex(col, spec)
+	ix, size, err := s.openIndex(col, spec, mapped)
 	if err != nil {
 		return err
 	}
@@ -256,7 +291,8 @@ func (s *Sealed) LoadIndex(ctx context.Context, spec IndexSpec, mapped bool) err
 	return nil
 }
 
-func (s *Sealed) openIndex(col *vectorColumn, spec IndexSpec) (fieldIndex, int64, error) {
+// openIndex opens the index's file.
+func (s *Sealed) openIndex(col *vectorColumn, spec IndexSpec, mapped bool) (_ *denseIndex, size int64, err error) {
 	path := s.fs.PathJoin(s.dir, spec.FileName())
 	f, err := s.fs.Open(path)
 	if err != nil {
@@ -267,23 +303,49 @@ func (s *Sealed) openIndex(col *vectorColumn, spec IndexSpec) (fieldIndex, int64
 	if err != nil {
 		return nil, 0, err
 	}
-	g, err := graph.Load(f, info.Size(), s.identity(spec.ID))
-	if err != nil {
-		return nil, 0, indexError(path, err)
+	size = info.Size()
+	var file *fileMap
+	if mapped {
+		file = mapFile(f, path, size)
 	}
-	if g.Rows() != int(s.man.Rows) || g.Dim() != spec.Field.Dim || g.Metric() != spec.Metric {
-		return nil, 0, &CorruptionError{
+	g, err := loadGraph(f, size, file, s.identity(spec.ID))
+	if err == nil && (g.Rows() != int(s.man.Rows) || g.Dim() != spec.Field.Dim || g.Metric() != spec.Metric) {
+		err = &CorruptionError{
 			Path: path, Offset: 0, Kind: "identity",
-			Err: fmt.Errorf("an index by %v of %d rows of %d dimensions, one by %v of %d of %d expected", g.Metric(), g.Rows(), g.Dim(), spec.Metric, s.man.Rows, spec.Field.Dim),
+			Err: fmt.Errorf("an index by %v of %d rows of %d dimensions, one by %v of %d of %d expected",
+				g.Metric(), g.Rows(), g.Dim(), spec.Metric, s.man.Rows, spec.Field.Dim),
 		}
 	}
-	return newDenseIndex(g, col), info.Size(), nil
+	if err != nil {
+		return nil, 0, errors.Join(indexError(path, err), file.close())
+	}
+	if file != nil {
+		file.random()
+	}
+	return newDenseIndex(g, col, file), size, nil
+}
+
+// loadGraph reads an index, or uses it where it is mapped.
+func loadGraph(f vfs.File, size int64, file *fileMap, id graph.Identity) (g *graph.Index, err error) {
+	if file == nil {
+		return graph.Load(f, size, id)
+	}
+	was := faultsPanic()
+	defer func() {
+		if _, fault := catchFault(was, recover(), file); fault != nil {
+			g, err = nil, fault
+		}
+	}()
+	return graph.Open(file.data, id)
 }
 
 // indexError gives an error of an index file the file's name.
 func indexError(path string, err error) error {
+	var own *CorruptionError
 	var c *graph.CorruptionError
 	switch {
+	case errors.As(err, &own):
+		return err
 	case !errors.As(err, &c):
 		return fmt.Errorf("%s: %w", path, err)
 	case c.Kind == "version":
@@ -293,11 +355,19 @@ func indexError(path string, err error) error {
 }
 
 // DropIndex takes the definition's index from the segment, and removes its file. Searches that use it go on to their end; its memory goes with
-// the last. It is no error if there is neither index nor file.
+// the last. A build of it that runs ends with ErrIndexDropped. It is no error if there is neither index nor file.
 func (s *Sealed) DropIndex(id uint64) error {
 	s.indexes.mu.Lock()
 	s.indexes.swap(id, nil)
+	if b := s.indexes.builds[id]; b != nil {
+		b.dropped = true
+	}
 	s.indexes.mu.Unlock()
+	return s.removeIndexFile(id)
+}
+
+// removeIndexFile removes the definition's file, if it is there.
+func (s *Sealed) removeIndexFile(id uint64) error {
 	if err := s.fs.Remove(s.fs.PathJoin(s.dir, indexFileName(id))); err != nil && !isNotExist(err) {
 		return err
 	}
@@ -327,92 +397,4 @@ func (s *Sealed) IndexInfo(id uint64) (IndexInfo, bool) {
 	}
 	defer a.release()
 	return a.info(s.man.Rows), true
-}
-
-// IndexBuild are the choices of one BuildIndex.
-type IndexBuild struct {
-	TmpDir       string // where the file is written before it gets its name; on the segment's file system
-	Workers      int    // 0: as many as there are processors
-	MemoryBudget int64  // in bytes; 0: no bound
-	Mapped       bool   // see LoadIndex
-	Progress     func(done, total int)
-}
-
-// BuildIndex makes the definition's index and has searches use it. Its steps:
-//
-//  1. Code all rows, and attach the codes: from now on searches read those instead of the vectors.
-//  2. Build the graph. Where reading all codes is as fast, the codes are the index, and the rest is left out.
-//  3. Write it to a file in TmpDir; sync.
-//  4. Rename the file into the segment's directory; sync that. Commit point, if an index had one: it is derived, and a file that is there is
-//     whole, or refused by LoadIndex.
-//  5. Attach it in place of the codes.
-//
-// An error, also that of a context that ends and graph.ErrMemory, leaves the segment with the codes, and no file behind.
-// REQUIRES: the caller holds a reference.
-func (s *Sealed) BuildIndex(ctx context.Context, spec IndexSpec, b IndexBuild) (err error) {
-	col, err := s.columnOf(spec.Field)
-	if err != nil {
-		return err
-	}
-	if col == nil {
-		s.attach(spec, emptyIndex{}, IndexReady, 0)
-		return nil
-	}
-	src, err := newVectorSource(ctx, s, col, spec.Field)
-	if err != nil {
-		return err
-	}
-	o := spec.Graph
-	o.Workers, o.MemoryBudget = b.Workers, b.MemoryBudget
-	o.FlatBytes = maxInt
-	codes, err := graph.Build(ctx, src, spec.Metric, o)
-	if err != nil {
-		return err
-	}
-	s.attach(spec, newDenseIndex(codes, col), IndexCodes, 0)
-	o.FlatBytes = spec.Graph.FlatBytes
-	g, err := graph.Build(ctx, src, spec.Metric, o)
-	if err != nil {
-		return err
-	}
-	if g.Flat() {
-		s.attach(spec, newDenseIndex(codes, col), IndexReady, 0)
-		return nil
-	}
-	ix := newDenseIndex(g, col)
-	size, err := s.writeIndex(spec, b.TmpDir, ix)
-	if err != nil {
-		return err
-	}
-	s.attach(spec, ix, IndexReady, size)
-	return nil
-}
-
-// writeIndex writes the index's file.
-func (s *Sealed) writeIndex(spec IndexSpec, tmpDir string, ix fieldIndex) (size int64, err error) {
-	tmp := s.fs.PathJoin(tmpDir, fmt.Sprintf("%s-%s", s.man.ID, spec.FileName()))
-	f, err := s.fs.Create(tmp, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return 0, err
-	}
-	f = vfs.NewSyncingFile(f, vfs.SyncingFileOptions{BytesPerSync: bytesPerSync})
-	defer func() {
-		if err != nil {
-			_ = s.fs.Remove(tmp)
-		}
-	}()
-	if err := ix.save(f, s.identity(spec.ID)); err != nil {
-		return 0, errors.Join(err, f.Close())
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return 0, errors.Join(err, f.Close())
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return 0, err
-	}
-	if err := s.fs.Rename(tmp, s.fs.PathJoin(s.dir, spec.FileName())); err != nil {
-		return 0, err
-	}
-	return info.Size(), syncDir(s.fs, s.dir)
 }

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"context"
+	"errors"
 
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/vector"
@@ -11,6 +12,7 @@ import (
 type IndexSearch struct {
 	K          int
 	Ef, Refine int
+	Total      int      // rows of all segments that are searched for the same query, this one's included; 0: this one's
 	Allowed    []uint64 // rows that may be found, bit r%64 of word r/64 for row r; nil: all
 }
 
@@ -21,8 +23,9 @@ type IndexStats struct {
 	Exact     int // exact scores
 }
 
-// SearchIndex appends the K live rows nearest to q by the index of the field and the query's metric, best first, equal scores by row offset;
-// ok is false if the segment has none, and nothing is appended. Scores are those that q gives the vectors themselves.
+// SearchIndex appends the K live rows nearest to q by the index of the field and the query's metric, best first, equal scores by row offset.
+// ok is false, and nothing is appended, if the segment has none, or has just lost it because its mapped file could not be read. Scores are
+// those that q gives the vectors themselves. Errors are ctx's, those of reading vectors, and graph.ErrInvalid for choices out of range.
 func (v *SealedView) SearchIndex(ctx context.Context, f *schema.Field, q *vector.Query, o IndexSearch, dst []vector.Hit) (hits []vector.Hit, stats IndexStats, ok bool, err error) {
 	a := v.s.indexes.choose(f, q)
 	if a == nil {
@@ -32,8 +35,22 @@ func (v *SealedView) SearchIndex(ctx context.Context, f *schema.Field, q *vector
 	if err := ctx.Err(); err != nil {
 		return dst, IndexStats{}, true, err
 	}
-	hits, stats, err = a.ix.search(ctx, q, &o, v.dead.Words(nil, 0, v.s.man.Rows), dst)
+	hits, stats, err = a.ix.search(ctx, q, &o, v.dead.denseWords(), dst)
+	var fault *indexFault
+	if err != nil && errors.As(err, &fault) {
+		v.s.indexes.lose(a)
+		return dst, stats, false, nil
+	}
 	return hits, stats, true, err
+}
+
+// lose takes away an index that cannot be used any more.
+func (x *segmentIndexes) lose(a *attachedIndex) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.find(a.spec.ID) == a {
+		x.swap(a.spec.ID, nil)
+	}
 }
 
 // choose returns the best index that fits, and a use of it.

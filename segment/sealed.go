@@ -217,10 +217,9 @@ func (s *Sealed) Drop(onClose func(s *Sealed, err error)) {
 }
 
 func (s *Sealed) closeTables() error {
-	var err error
-	s.closeIndexes()
+	err := s.indexes.close()
 	if s.rows != nil {
-		err = s.rows.close()
+		err = errors.Join(err, s.rows.close())
 	}
 	if s.vecs != nil {
 		err = errors.Join(err, s.vecs.close())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"sync/atomic"
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/schema"
@@ -79,6 +80,7 @@ type View interface {
 type Dead struct {
 	pages []*deadPage
 	count uint32
+	dense atomic.Pointer[[]uint64] // what denseWords has made
 }
 
 const (
@@ -133,6 +135,29 @@ func (d *Dead) Words(dst []uint64, first, n uint32) []uint64 {
 		return nil
 	}
 	return dst
+}
+
+// denseWords returns the bits of all rows, bit r%64 of word r/64 for row r, as far as there are any; nil for an empty set. They are made once
+// and shared: the caller must not change them.
+func (d *Dead) denseWords() []uint64 {
+	switch {
+	case d == nil || d.count == 0:
+		return nil
+	case len(d.pages) == 1:
+		return d.pages[0][:]
+	}
+	if words := d.dense.Load(); words != nil {
+		return *words
+	}
+	words := make([]uint64, 0, len(d.pages)*deadPageRows/64)
+	for _, p := range d.pages {
+		if p == nil {
+			p = &deadPage{}
+		}
+		words = append(words, p[:]...)
+	}
+	d.dense.Store(&words)
+	return words
 }
 
 // word returns the 64 bits that begin at row, which need not be a multiple of 64.

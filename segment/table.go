@@ -268,6 +268,18 @@ func (t *table) get(ctx context.Context, key []byte, fn func(value []byte) error
 	return err
 }
 
+// blockEnd returns where in the file the block ends that holds the key, if the table has it. It reads the index only.
+func (t *table) blockEnd(key []byte) (end int64, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = t.damaged(fmt.Errorf("table layer: %v", r))
+		}
+	}()
+	// The first block begins at 0, and there are no value blocks to be estimated.
+	n, err := t.r.EstimateDiskUsage(nil, key, sstable.ReadEnv{})
+	return int64(n), t.damaged(err)
+}
+
 // verify reads every block against its checksum.
 func (t *table) verify() (err error) {
 	defer func() {
