@@ -148,13 +148,12 @@ func (g *Growing) holds(row uint32, keys column.Keys, i int) bool {
 // replaces rows. i is the key's place in the list; only keys for which want, if given, is true are looked at.
 // REQUIRES: the caller is the one writer; hashes are those of the keys.
 func (g *Growing) Live(keys column.Keys, hashes []uint64, want func(i int) bool, fn func(i int, row uint32)) {
-	var glances [256]uint64
-	for from := 0; from < len(hashes); from += len(glances) {
-		part := hashes[from:min(from+len(glances), len(hashes))]
-		g.keys.glance(part, glances[:])
-		for j, h := range part {
-			if i := from + j; glances[j] != 0 && (want == nil || want(i)) {
-				g.live(keys, i, h, fn)
+	var left [probeBatch]uint32
+	for from := 0; from < len(hashes); from += len(left) {
+		n := g.keys.among(hashes[from:min(from+len(left), len(hashes))], left[:])
+		for _, j := range left[:n] {
+			if i := from + int(j); want == nil || want(i) {
+				g.live(keys, i, hashes[i], fn)
 			}
 		}
 	}

@@ -4,10 +4,12 @@ import (
 	"sync/atomic"
 
 	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/segment/internal/probe"
 )
 
-// keyTable finds the rows of a primary key in a growing segment: open addressing over 64-bit slots that hold 32 bits of the
-// key's hash and the newest row's offset + 1. Older rows of the same key hang behind it in a chain.
+// keyTable finds the rows of a primary key in a growing segment: open addressing over 64-bit slots that hold the upper 32 bits of the
+// key's hash and the newest row's offset + 1. Older rows of the same key hang behind it in a chain. A search begins at the first slot
+// of a cache line (see probe.Start), so that most look at one line only.
 //
 // One writer inserts; readers walk it without a lock. A slot changes only from empty to a row, or to a newer row of the same
 // key; a table that has become too small is replaced whole.
@@ -30,9 +32,6 @@ func newKeyTable() *keyTable {
 
 func slotTag(hash uint64) uint64 { return hash >> 32 << 32 }
 
-// start is the first slot to look at: it must be a function of the tag alone, so that a table can grow without the keys.
-func slotStart(tag uint64, mask int) int { return int(tag>>32) & mask }
-
 // reserve makes room for n more keys and returns the bytes that the table grew by.
 func (t *keyTable) reserve(n int) (grown int64) {
 	old := *t.slots.Load()
@@ -50,7 +49,7 @@ func (t *keyTable) reserve(n int) (grown int64) {
 		if v == 0 {
 			continue
 		}
-		j := slotStart(v, mask)
+		j := probe.Start(v, size)
 		for next[j].Load() != 0 {
 			j = (j + 1) & mask
 		}
@@ -66,7 +65,7 @@ func (t *keyTable) insert(hash uint64, row uint32, same func(earlier uint32) boo
 	slots := *t.slots.Load()
 	mask := len(slots) - 1
 	tag := slotTag(hash)
-	for i := slotStart(tag, mask); ; i = (i + 1) & mask {
+	for i := probe.Start(hash, len(slots)); ; i = (i + 1) & mask {
 		v := slots[i].Load()
 		if v == 0 {
 			slots[i].Store(tag | uint64(row+1))
@@ -85,15 +84,10 @@ func (t *keyTable) insert(hash uint64, row uint32, same func(earlier uint32) boo
 	}
 }
 
-// glance returns what stands in the slot where each key's search begins. The reads are independent of each other, so the processor
-// has many of them under way at once: for a batch of keys that are not in the table, nearly all that a search costs.
-func (t *keyTable) glance(hashes []uint64, out []uint64) {
-	slots := *t.slots.Load()
-	mask := len(slots) - 1
-	out = out[:len(hashes)]
-	for i, h := range hashes {
-		out[i] = slots[slotStart(slotTag(h), mask)].Load()
-	}
+// among writes the places of the hashes that the table may hold into dst, and returns their number.
+// REQUIRES: the caller is the one writer; dst is not shorter than hashes.
+func (t *keyTable) among(hashes []uint64, dst []uint32) int {
+	return probe.Table(*t.slots.Load(), hashes, dst)
 }
 
 // newest returns the newest row of the key.
@@ -101,7 +95,7 @@ func (t *keyTable) newest(hash uint64, same func(row uint32) bool) (row uint32, 
 	slots := *t.slots.Load()
 	mask := len(slots) - 1
 	tag := slotTag(hash)
-	for i := slotStart(tag, mask); ; i = (i + 1) & mask {
+	for i := probe.Start(hash, len(slots)); ; i = (i + 1) & mask {
 		v := slots[i].Load()
 		if v == 0 {
 			return 0, false
