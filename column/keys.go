@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -135,7 +136,7 @@ func (k Keys) compare(i, j int) int {
 }
 
 // FirstDuplicate returns the first key that occurred before: i < j, keys i and j equal, j as small as possible. Ascending
-// lists take one pass and no memory, others a hash table of 4 to 8 bytes a key.
+// lists take one pass and no memory, others 16 to 24 bytes a key, which in lists of usual length is kept for the next list.
 func (k Keys) FirstDuplicate() (i, j int, dup bool) {
 	if !k.Str {
 		// The common case, ascending numbers, without a call for each.
@@ -149,32 +150,66 @@ func (k Keys) FirstDuplicate() (i, j int, dup bool) {
 		case c == 0:
 			return j - 1, j, true
 		case c > 0:
-			return k.duplicateByHash()
+			t := chainTables.Get().(*chainTable)
+			i, j, dup = t.firstDuplicate(k)
+			if len(t.heads) <= maxKeptHeads {
+				chainTables.Put(t)
+			}
+			return i, j, dup
 		}
 	}
 	return 0, 0, false
 }
 
-// duplicateByHash looks through an open-addressed table, at most half full, of row numbers plus one.
-func (k Keys) duplicateByHash() (i, j int, dup bool) {
-	n := k.Len()
-	size := 4
+// chainTable finds equal keys in a list: keys whose hashes end alike hang in a chain, the latest first. Places are plus one, 0 is none.
+type chainTable struct {
+	heads   []uint32 // by the hash's lower bits
+	next    []uint32 // by key: the one before it in its chain
+	suspect []uint32 // keys that were not the first of their chain; not plus one
+}
+
+// chainTables keeps the memory of lists for the next ones, and maxKeptHeads bounds it.
+var chainTables = sync.Pool{New: func() any { return new(chainTable) }}
+
+const maxKeptHeads = 1 << 18
+
+// firstDuplicate first hangs all keys into their chains, without a branch that depends on one, and then looks along the few chains of
+// more than one key: with two heads or more a key, every fifth key at most comes upon another.
+func (t *chainTable) firstDuplicate(k Keys) (i, j int, dup bool) {
+	n, size := k.Len(), 16
 	for size < 2*n {
 		size *= 2
 	}
-	table := make([]uint32, size)
-	mask := uint64(size - 1)
-	for j := range n {
-		at := k.Hash(j) & mask
-		for table[at] != 0 {
-			if i := int(table[at] - 1); k.equal(i, j) {
-				return i, j, true
-			}
-			at = (at + 1) & mask
+	t.heads = slices.Grow(t.heads[:0], size)[:size]
+	clear(t.heads)
+	t.next = slices.Grow(t.next[:0], n)[:n]
+	t.suspect = slices.Grow(t.suspect[:0], n)[:n]
+	left := 0
+	if k.Str {
+		for j := range n {
+			left += t.hang(xxhash.Sum64(k.raw(j)), j, left)
 		}
-		table[at] = uint32(j + 1)
+	} else {
+		for j, v := range k.Ints {
+			left += t.hang(hashInt(v), j, left)
+		}
+	}
+	for _, j := range t.suspect[:left] {
+		for i := t.next[j]; i != 0; i = t.next[i-1] {
+			if k.equal(int(i-1), int(j)) {
+				return int(i - 1), int(j), true
+			}
+		}
 	}
 	return 0, 0, false
+}
+
+// hang puts key j into its chain, and at the end of the list of suspects; it belongs there if 1 is returned rather than 0.
+func (t *chainTable) hang(hash uint64, j, left int) int {
+	head := &t.heads[hash&uint64(len(t.heads)-1)]
+	before := *head
+	*head, t.next[j], t.suspect[left] = uint32(j+1), before, uint32(j)
+	return int((uint64(before) + 1<<32 - 1) >> 32)
 }
 
 // Compare orders integers numerically and strings bytewise; integers come before strings.

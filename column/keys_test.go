@@ -3,7 +3,9 @@ package column_test
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -141,18 +143,20 @@ func FuzzDecodeKeys(f *testing.F) {
 }
 
 func BenchmarkFirstDuplicate(b *testing.B) {
-	ascending, mixed := make([]int64, 100_000), make([]int64, 100_000)
-	for i := range mixed {
-		ascending[i], mixed[i] = int64(i), int64(uint32(i)*2654435761)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{1000, 100_000} {
+		ascending, mixed := make([]int64, n), make([]int64, n)
+		for i := range mixed {
+			ascending[i], mixed[i] = int64(i), rng.Int64()
+		}
+		for name, ids := range map[string][]int64{"ascending": ascending, "mixed": mixed} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					column.IntKeys(ids...).FirstDuplicate()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/key")
+			})
+		}
 	}
-	b.Run("ascending", func(b *testing.B) {
-		for b.Loop() {
-			column.IntKeys(ascending...).FirstDuplicate()
-		}
-	})
-	b.Run("mixed", func(b *testing.B) {
-		for b.Loop() {
-			column.IntKeys(mixed...).FirstDuplicate()
-		}
-	})
 }
