@@ -328,13 +328,16 @@ func (a *application) find(ctx context.Context) error {
 				a.found = append(a.found, l)
 			}
 		}
+		// A shard that none of the keys hashes to has another writer.
 		for shard, g := range now.growing {
-			if g != nil {
+			if g != nil && slices.Contains(a.locked, look.p.shards[shard]) {
 				a.findGrowing(look.p, shard, g)
 			}
 		}
 		for _, g := range now.sealing {
-			a.findGrowing(look.p, g.shard, g.Growing)
+			if slices.Contains(a.locked, look.p.shards[g.shard]) {
+				a.findGrowing(look.p, g.shard, g.Growing)
+			}
 		}
 	}
 	if a.replay != 0 {
