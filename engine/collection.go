@@ -12,6 +12,7 @@ import (
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/partition"
 	"github.com/selkiedb/selkie/schema"
+	"github.com/selkiedb/selkie/vector"
 )
 
 // DefaultPartition is the partition that every collection has.
@@ -30,6 +31,8 @@ type Collection struct {
 	parts   map[string]*Partition
 	hidden  []*Partition // by bucket, if rows go to partitions by the partition key
 	dropped bool
+	indexes map[uint64]*index        // never changed, but replaced
+	metrics map[string]vector.Metric // of the indexes, by field; likewise
 }
 
 func newCollection(e *Engine, r collectionRecord) *Collection {

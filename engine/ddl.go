@@ -185,7 +185,9 @@ func (e *Engine) dropCollection(ctx context.Context, name string) error {
 	c.mu.Lock()
 	c.dropped = true
 	parts := slices.Collect(maps.Values(c.parts))
+	indexes := c.indexes
 	c.mu.Unlock()
+	e.indexer.forget(func(k indexKey) bool { return indexes[k.index] != nil })
 	for _, p := range parts {
 		p.p.Drop(e.removed)
 	}
@@ -315,6 +317,11 @@ func (c *Collection) dropPartition(ctx context.Context, name string) error {
 	c.mu.Lock()
 	delete(c.parts, p.name)
 	c.mu.Unlock()
+	sealed, release := p.p.Sealed()
+	e.indexer.forget(func(k indexKey) bool {
+		return slices.ContainsFunc(sealed, func(s *segment.Sealed) bool { return s.ID() == k.segment })
+	})
+	release()
 	p.p.Drop(e.removed)
 	return nil
 }

@@ -47,6 +47,8 @@ type Engine struct {
 	background sync.WaitGroup
 	flushers   chan struct{} // a place for each flush that may run
 
+	indexer *indexer
+
 	truncate sync.Mutex // one truncation of the log at a time
 	counters counters
 	failure  atomic.Pointer[error]
@@ -102,12 +104,16 @@ func open(dir string, o Options) (_ *Engine, err error) {
 		}
 	}
 	e.env = e.newEnv()
+	e.indexer = newIndexer(e)
 	if err := e.recoverStore(made); err != nil {
 		return nil, err
 	}
 	if !o.ReadOnly {
 		e.start("ticker", e.tick)
 	}
+	e.start("index codes", func(ctx context.Context) { e.indexer.run(ctx, false) })
+	e.start("index graphs", func(ctx context.Context) { e.indexer.run(ctx, true) })
+	e.indexer.wake()
 	return e, nil
 }
 
@@ -306,6 +312,7 @@ func (e *Engine) flushed(p *partition.Partition, r partition.Receipt, err error)
 		e.opts.Events.Flushed(FlushEvent{Collection: coll, Partition: part, Receipt: r, Err: translate(err)})
 	}
 	if err == nil {
+		e.indexer.wake()
 		if err := e.truncateLog(); err != nil {
 			e.opts.Logger.Warn("truncating the log", "error", err)
 		}
@@ -396,6 +403,7 @@ func (e *Engine) tick(ctx context.Context) {
 			p.p.SealDue(e.opts.Now())
 		}
 		e.boundLog()
+		e.indexer.wake() // what failed may be due again
 	}
 }
 

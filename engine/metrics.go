@@ -13,6 +13,8 @@ type counters struct {
 	inserted, deleted, searches         atomic.Int64
 	seals, flushes, flushErrors, stalls atomic.Int64
 	flushedRows, flushedBytes, replayed atomic.Int64
+
+	indexBuilds, indexLoads, indexErrors, indexRejected atomic.Int64
 }
 
 func (c *counters) flushed(r partition.Receipt, err error) {
@@ -35,6 +37,10 @@ type Metrics struct {
 	FlushedRows, FlushedBytes           int64
 	ReplayedRecords                     int64
 
+	IndexBuilds, IndexLoads    int64 // indexes of segments that were built, and read from their files
+	IndexErrors, IndexRejected int64 // builds that went wrong, and files that could not be used
+	IndexBytes                 int64 // memory of indexes
+
 	GrowingBytes, GrowingLimit int64 // memory of growing and sealing segments
 	CacheBytes                 int64
 	LogBytes                   int64
@@ -50,10 +56,17 @@ func (e *Engine) Metrics() Metrics {
 		Stalls: e.counters.stalls.Load(), FlushedRows: e.counters.flushedRows.Load(), FlushedBytes: e.counters.flushedBytes.Load(),
 		ReplayedRecords: e.counters.replayed.Load(), VisibleLSN: e.LSN(), CacheBytes: e.env.Cache.Bytes(),
 	}
+	m.IndexBuilds, m.IndexLoads = e.counters.indexBuilds.Load(), e.counters.indexLoads.Load()
+	m.IndexErrors, m.IndexRejected = e.counters.indexErrors.Load(), e.counters.indexRejected.Load()
 	m.GrowingBytes, m.GrowingLimit = e.env.Budget.Used()
 	e.mu.RLock()
 	m.Collections = len(e.collections)
 	e.mu.RUnlock()
+	for _, c := range e.collectionList() {
+		for _, x := range c.indexList() {
+			m.IndexBytes += c.describe(x).MemoryBytes
+		}
+	}
 	for _, p := range e.partitions() {
 		m.Partitions++
 		m.Segments = m.Segments.Add(p.Stats())
@@ -84,6 +97,11 @@ func (m Metrics) String() string {
 	line("flushes", m.Flushes)
 	line("flush errors", m.FlushErrors)
 	line("writer stalls", m.Stalls)
+	line("indexes built", m.IndexBuilds)
+	line("indexes loaded", m.IndexLoads)
+	line("index errors", m.IndexErrors)
+	line("indexes rejected", m.IndexRejected)
+	line("index bytes", m.IndexBytes)
 	line("growing bytes", fmt.Sprintf("%d of %d", m.GrowingBytes, m.GrowingLimit))
 	line("cache bytes", m.CacheBytes)
 	line("log bytes", m.LogBytes)

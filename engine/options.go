@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -61,6 +62,15 @@ type Options struct {
 	// Flushers is how many partitions are flushed side by side. Default 2.
 	Flushers int
 
+	// IndexWorkers is how many goroutines build an index. Default: GOMAXPROCS.
+	IndexWorkers int
+	// IndexBuildBytes bounds the memory of building one index; one that needs more is not built, and its segment searched by codes. Default
+	// 0: no limit.
+	IndexBuildBytes int64
+	// MapIndexes leaves index files to the operating system's cache instead of reading them into memory: for stores whose indexes are larger
+	// than memory.
+	MapIndexes bool
+
 	// Logger gets what happens in the background. Default: nothing.
 	Logger *slog.Logger
 	// Events is called for what happens in the background.
@@ -107,6 +117,10 @@ func (o *Options) withDefaults() Options {
 	if out.Flushers <= 0 {
 		out.Flushers = 2
 	}
+	if out.IndexWorkers <= 0 {
+		out.IndexWorkers = runtime.GOMAXPROCS(0)
+	}
+	out.IndexBuildBytes = max(out.IndexBuildBytes, 0)
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -126,6 +140,9 @@ type EventListener struct {
 	Flushed func(FlushEvent)
 	Stalled func(StallEvent)
 	Failed  func(FailEvent)
+	Indexed func(IndexEvent)
+	// IndexRejected tells of an index file that cannot be used. It is built again.
+	IndexRejected func(IndexRejectEvent)
 }
 
 // SealEvent tells that a segment stopped growing.
@@ -141,6 +158,24 @@ type FlushEvent struct {
 	Collection, Partition string
 	Receipt               FlushReceipt
 	Err                   error
+}
+
+// IndexEvent tells that a segment has an index, or that building it went wrong; then it will be tried again.
+type IndexEvent struct {
+	Collection, Partition string
+	Segment               uint64
+	Index                 string
+	Rows                  int64
+	Loaded                bool // from its file
+	Duration              time.Duration
+	Err                   error
+}
+
+// IndexRejectEvent tells that the file of a segment's index is damaged, or of another version.
+type IndexRejectEvent struct {
+	Segment uint64
+	Index   string
+	Err     error
 }
 
 // StallEvent tells that writers wait for memory.

@@ -102,7 +102,7 @@ func (c *Collection) acquire(parts []*Partition) (*partition.Snapshot, error) {
 }
 
 func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Partition) ([][]Hit, error) {
-	plan, err := req.Check(c.schema, nil)
+	plan, err := req.Check(c.schema, c.fieldMetrics())
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +113,7 @@ func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Par
 	defer s.Release()
 	found, err := s.Search(ctx, partition.Nearest{
 		Field: plan.Field, Key: c.schema.PrimaryKey(), Metric: plan.Metric, K: plan.Limit + plan.Offset, Queries: plan.Queries,
+		Ef: plan.Ef, RefineK: plan.RefineK, Exact: plan.Exact, Parallel: plan.Parallel,
 	})
 	if err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ import (
 //  3. open the sealed segments
 //  4. replay the log: each record to the shards whose sealed segments do not hold it
 //  5. start a new log file
-//  6. remove the segments that the catalogue does not name: only now is it known that it is not an older copy
+//  6. remove the segments and index files that the catalogue does not name: only now is it known that it is not an older copy
 //
 // It changes nothing that a crash in the middle would miss: the next recovery does the same.
 //
@@ -49,7 +49,7 @@ func (e *Engine) recoverStore(made int) error {
 	if e.opts.ReadOnly {
 		return nil
 	}
-	return e.removeGarbage()
+	return errors.Join(e.removeGarbage(), e.removeIndexGarbage())
 }
 
 func (e *Engine) openCatalogue(made int) error {
@@ -187,6 +187,9 @@ func (e *Engine) openPartitions(snap *edit) error {
 		c := newCollection(e, r)
 		colls[r.id] = c
 		e.collections[r.name] = c
+	}
+	if err := e.restoreIndexes(snap, colls); err != nil {
+		return err
 	}
 	restored := map[uint64]*partition.Restored{}
 	for _, r := range snap.putPartitions {

@@ -177,6 +177,12 @@ func (p *Partition) Close() {
 	p.swapVersion(&version{growing: make([]*segment.Growing, len(p.shards))})
 }
 
+// Sealed lists the sealed segments of the moment. They stay open until release is called.
+func (p *Partition) Sealed() (segments []*segment.Sealed, release func()) {
+	v := p.pin()
+	return v.sealed, v.unref
+}
+
 // Drop ends the partition: writes are refused from now on, and the files of its segments go with the last snapshot that reads them.
 // REQUIRES: the catalogue no longer names it.
 func (p *Partition) Drop(removed func(s *segment.Sealed, err error)) {

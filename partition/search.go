@@ -3,8 +3,10 @@ package partition
 import (
 	"context"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/schema"
@@ -26,49 +28,273 @@ type Nearest struct {
 	Metric  vector.Metric
 	K       int
 	Queries []*vector.Query
+
+	Ef       int     // candidates, as if all rows were in one segment; 0: what the index thinks right
+	RefineK  float64 // K times this many candidates get exact scores; 0: what the index thinks right
+	Exact    bool    // scan every row, whatever indexes there are
+	Parallel int     // goroutines at most; less than 2: the caller's alone
 }
 
-// Search scans every live row of the snapshot and returns the best of each query, best first; rows of equal score in the order of
-// their primary keys. A row whose vector is null is not found.
+// candidate is a row that one segment's search found.
+type candidate struct {
+	score float32
+	view  uint32
+	row   uint32
+}
+
+// Search returns the best rows of each query, best first; rows of equal score in the order of their primary keys. A row whose vector is
+// null is not found. Segments with an index of the field and metric are searched by it, all others row by row; scores are exact either way.
 func (s *Snapshot) Search(ctx context.Context, n Nearest) ([][]Hit, error) {
+	w := searches.Get().(*search)
+	defer w.end()
+	w.begin(s, n)
+	if err := w.run(ctx); err != nil {
+		return nil, err
+	}
 	out := make([][]Hit, len(n.Queries))
-	scan := scans.Get().(*scan)
-	defer scans.Put(scan)
-	for i, view := range s.views {
-		if err := scan.run(ctx, view, n); err != nil {
+	for q := range out {
+		hits, err := w.rank(ctx, q)
+		if err != nil {
 			return nil, err
 		}
-		for q := range n.Queries {
-			hits := scan.top[q].Sorted()
-			if len(hits) == 0 {
-				continue
-			}
-			rows := make([]uint32, len(hits))
-			for j, h := range hits {
-				rows[j] = h.Row
-			}
-			keys, err := s.keys(ctx, n.Key, i, rows)
-			if err != nil {
-				return nil, err
-			}
-			for j, h := range hits {
-				out[q] = append(out[q], Hit{Key: keys.At(j), Score: h.Score, ref: segment.RowRef{View: uint32(i), Row: h.Row}})
-			}
-		}
-	}
-	for q := range out {
-		slices.SortFunc(out[q], func(a, b Hit) int {
-			switch {
-			case n.Metric.Better(a.Score, b.Score):
-				return -1
-			case n.Metric.Better(b.Score, a.Score):
-				return 1
-			}
-			return a.Key.Compare(b.Key)
-		})
-		out[q] = out[q][:min(len(out[q]), n.K)]
+		out[q] = hits
 	}
 	return out, nil
+}
+
+var searches = sync.Pool{New: func() any { return &search{} }}
+
+// search holds the scratch space of one call.
+type search struct {
+	Nearest
+	s     *Snapshot
+	total float64 // rows in sealed segments
+
+	mu    sync.Mutex // guards lists while goroutines search side by side
+	lists [][]candidate
+
+	units []unit
+	refs  []segment.RowRef
+	rows  []uint32
+	keys  []column.Key
+	order []uint32
+}
+
+// unit is a piece of work: some of the queries in one segment.
+type unit struct {
+	view   uint32
+	lo, hi int
+}
+
+func (w *search) begin(s *Snapshot, n Nearest) {
+	w.s, w.Nearest, w.total = s, n, 0
+	for len(w.lists) < len(n.Queries) {
+		w.lists = append(w.lists, nil)
+	}
+	for q := range n.Queries {
+		w.lists[q] = w.lists[q][:0]
+	}
+	w.units = w.units[:0]
+	pieces := 1
+	if n.Parallel > 1 {
+		pieces = min(n.Parallel, len(n.Queries))
+	}
+	for i, view := range s.views {
+		_, sealed := view.(*segment.SealedView)
+		if sealed {
+			w.total += float64(view.Rows())
+		}
+		p := 1
+		if sealed && !n.Exact { // a scan reads the rows once for all queries
+			p = pieces
+		}
+		for k := range p {
+			w.units = append(w.units, unit{uint32(i), k * len(n.Queries) / p, (k + 1) * len(n.Queries) / p})
+		}
+	}
+}
+
+// maxKept bounds the memory that a search leaves behind for the next.
+const maxKept = 1 << 16
+
+func (w *search) end() {
+	kept := 0
+	for _, l := range w.lists {
+		kept += cap(l)
+	}
+	if kept > maxKept {
+		w.lists = nil
+	}
+	w.s, w.Nearest = nil, Nearest{}
+	clear(w.keys)
+	searches.Put(w)
+}
+
+func (w *search) run(ctx context.Context) error {
+	workers := min(w.Parallel, runtime.GOMAXPROCS(0), len(w.units))
+	if workers < 2 {
+		scan := scans.Get().(*scan)
+		defer scans.Put(scan)
+		for _, u := range w.units {
+			if err := w.do(ctx, scan, u); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			scan := scans.Get().(*scan)
+			defer scans.Put(scan)
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(w.units) {
+					return
+				}
+				if err := w.do(ctx, scan, w.units[i]); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// do searches one unit, by the segment's index if it has one that fits.
+func (w *search) do(ctx context.Context, scan *scan, u unit) error {
+	view := w.s.views[u.view]
+	sealed, ok := view.(*segment.SealedView)
+	if ok && !w.Exact {
+		opts := w.indexSearch(view.Rows())
+		for q := u.lo; q < u.hi; q++ {
+			hits, _, ok, err := sealed.SearchIndex(ctx, w.Field, w.Queries[q], opts, scan.hits[:0])
+			if err != nil {
+				return err
+			}
+			if !ok { // no index, or it was dropped meanwhile
+				u.lo = q
+				return w.scan(ctx, scan, view, u)
+			}
+			scan.hits = hits
+			w.add(q, u.view, hits)
+		}
+		return nil
+	}
+	return w.scan(ctx, scan, view, u)
+}
+
+// indexSearch is how a segment with some of all the rows is searched. Over S segments of equal size each search keeps S^-0.65 of the
+// candidates that one segment would ask for: the measured rule for equal recall (docs/decisions).
+func (w *search) indexSearch(rows uint32) segment.IndexSearch {
+	o := segment.IndexSearch{K: w.K, Ef: w.Ef, Total: int(w.total)}
+	if w.RefineK > 0 {
+		o.Refine = int(math.Ceil(w.RefineK * float64(w.K)))
+	}
+	return o
+}
+
+func (w *search) scan(ctx context.Context, scan *scan, view segment.View, u unit) error {
+	before, err := keyBefore(ctx, view)
+	if err != nil {
+		return err
+	}
+	queries := w.Queries[u.lo:u.hi]
+	if err := scan.run(ctx, view, w.Field, w.Metric, w.K, queries, before); err != nil {
+		return err
+	}
+	for q := range queries {
+		w.add(u.lo+q, u.view, scan.top[q].Sorted())
+	}
+	return nil
+}
+
+func (w *search) add(q int, view uint32, hits []vector.Hit) {
+	if w.Parallel > 1 {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+	}
+	for _, h := range hits {
+		w.lists[q] = append(w.lists[q], candidate{h.Score, view, h.Row})
+	}
+}
+
+// rank returns the K best candidates of a query. Keys are read for those alone, and for what shares the last one's score.
+func (w *search) rank(ctx context.Context, q int) ([]Hit, error) {
+	list := w.lists[q]
+	slices.SortFunc(list, func(a, b candidate) int {
+		switch {
+		case w.Metric.Better(a.score, b.score):
+			return -1
+		case w.Metric.Better(b.score, a.score):
+			return 1
+		}
+		return 0
+	})
+	n := min(len(list), w.K)
+	for n > 0 && n < len(list) && list[n].score == list[n-1].score {
+		n++
+	}
+	list = list[:n]
+	if n == 0 {
+		return nil, nil
+	}
+	hits := make([]Hit, n)
+	for i, c := range list {
+		hits[i] = Hit{Score: c.score, ref: segment.RowRef{View: c.view, Row: c.row}}
+	}
+	if err := w.readKeys(ctx, hits); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(hits, func(a, b Hit) int {
+		switch {
+		case w.Metric.Better(a.Score, b.Score):
+			return -1
+		case w.Metric.Better(b.Score, a.Score):
+			return 1
+		}
+		return a.Key.Compare(b.Key)
+	})
+	return hits[:min(n, w.K)], nil
+}
+
+// readKeys fills in the primary keys, segment by segment.
+func (w *search) readKeys(ctx context.Context, hits []Hit) error {
+	w.order = w.order[:0]
+	for i := range hits {
+		w.order = append(w.order, uint32(i))
+	}
+	slices.SortFunc(w.order, func(a, b uint32) int {
+		x, y := hits[a].ref, hits[b].ref
+		if x.View != y.View {
+			return int(x.View) - int(y.View)
+		}
+		return int(int64(x.Row) - int64(y.Row))
+	})
+	for order := w.order; len(order) > 0; {
+		view := hits[order[0]].ref.View
+		w.rows = w.rows[:0]
+		for _, i := range order {
+			if hits[i].ref.View != view {
+				break
+			}
+			w.rows = append(w.rows, hits[i].ref.Row)
+		}
+		keys, err := w.s.keys(ctx, w.Key, int(view), w.rows)
+		if err != nil {
+			return err
+		}
+		for j, i := range order[:len(w.rows)] {
+			hits[i].Key = keys.At(j)
+		}
+		order = order[len(w.rows):]
+	}
+	return nil
 }
 
 // keys reads the primary keys of rows of one view.
@@ -85,31 +311,28 @@ var scans = sync.Pool{New: func() any { return &scan{} }}
 // scan holds the scratch space of a search over one segment.
 type scan struct {
 	top    []*vector.TopK
+	hits   []vector.Hit
 	scores []float32
 	dead   []uint64
 }
 
-func (s *scan) run(ctx context.Context, view segment.View, n Nearest) error {
-	before, err := keyBefore(ctx, view)
-	if err != nil {
-		return err
+func (s *scan) run(ctx context.Context, view segment.View, f *schema.Field, m vector.Metric, k int, queries []*vector.Query, before func(a, b uint32) bool) error {
+	for len(s.top) < len(queries) {
+		s.top = append(s.top, vector.NewTopK(m, 0))
 	}
-	for len(s.top) < len(n.Queries) {
-		s.top = append(s.top, vector.NewTopK(n.Metric, 0))
-	}
-	for q := range n.Queries {
-		s.top[q].Reset(n.Metric, n.K, before)
+	for q := range queries {
+		s.top[q].Reset(m, k, before)
 	}
 	dead := view.Dead().Words(s.dead, 0, view.Rows())
 	if dead != nil {
 		s.dead = dead
 	}
-	return view.Scan(ctx, n.Field, 0, view.Rows(), func(first uint32, d column.Data) error {
+	return view.Scan(ctx, f, 0, view.Rows(), func(first uint32, d column.Data) error {
 		if cap(s.scores) < d.Rows {
 			s.scores = make([]float32, d.Rows)
 		}
 		scores := s.scores[:d.Rows]
-		for q, query := range n.Queries {
+		for q, query := range queries {
 			if d.Width == 0 {
 				query.ScanSparse(d.Offs, d.Bytes, scores)
 			} else {
