@@ -122,17 +122,42 @@ func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Par
 	out := make([][]Hit, len(found))
 	for i, hits := range found {
 		hits = hits[min(plan.Offset, len(hits)):]
-		cols, err := s.Fetch(ctx, plan.Output, partition.Refs(hits))
+		rows, err := c.output(ctx, s, plan.Output, hits)
 		if err != nil {
 			return nil, err
 		}
-		rows := column.NewRows(cols...)
 		out[i] = make([]Hit, len(hits))
 		for j, h := range hits {
 			out[i][j] = Hit{Key: h.Key, Score: h.Score, Row: rows.At(j)}
 		}
 	}
 	return out, nil
+}
+
+// output reads the fields of hits. The primary key, which comes first and often alone, is known.
+func (c *Collection) output(ctx context.Context, s *partition.Snapshot, fields []*schema.Field, hits []partition.Hit) (*column.Rows, error) {
+	var keys column.Keys
+	if fields[0].Type == schema.TypeVarChar {
+		strs := make([]string, len(hits))
+		for i, h := range hits {
+			strs[i] = h.Key.Str
+		}
+		keys = column.StringKeys(strs...)
+	} else {
+		keys.Ints = make([]int64, len(hits))
+		for i, h := range hits {
+			keys.Ints[i] = h.Key.Int
+		}
+	}
+	cols := []*column.Column{column.FromData(fields[0], keys.Data())}
+	if len(fields) > 1 {
+		rest, err := s.Fetch(ctx, fields[1:], partition.Refs(hits))
+		if err != nil {
+			return nil, err
+		}
+		cols = append(cols, rest...)
+	}
+	return column.NewRows(cols...), nil
 }
 
 // Get returns the entities with the given primary keys, in the order of the keys' values; those that are not there are left out. "*"

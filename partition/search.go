@@ -74,9 +74,8 @@ type search struct {
 	lists [][]candidate
 
 	units []unit
-	refs  []segment.RowRef
 	rows  []uint32
-	keys  []column.Key
+	ints  []int64
 	order []uint32
 }
 
@@ -126,7 +125,6 @@ func (w *search) end() {
 		w.lists = nil
 	}
 	w.s, w.Nearest = nil, Nearest{}
-	clear(w.keys)
 	searches.Put(w)
 }
 
@@ -285,14 +283,33 @@ func (w *search) readKeys(ctx context.Context, hits []Hit) error {
 			}
 			w.rows = append(w.rows, hits[i].ref.Row)
 		}
-		keys, err := w.s.keys(ctx, w.Key, int(view), w.rows)
-		if err != nil {
+		mine := order[:len(w.rows)]
+		order = order[len(w.rows):]
+		if err := w.readKeysOf(ctx, view, hits, mine); err != nil {
 			return err
 		}
-		for j, i := range order[:len(w.rows)] {
-			hits[i].Key = keys.At(j)
+	}
+	return nil
+}
+
+// readKeysOf fills in the keys of the hits listed, all of one view, whose rows are in w.rows.
+func (w *search) readKeysOf(ctx context.Context, view uint32, hits []Hit, mine []uint32) error {
+	if sealed, ok := w.s.views[view].(*segment.SealedView); ok && w.Key.Type == schema.TypeInt64 {
+		w.ints = slices.Grow(w.ints[:0], len(mine))[:len(mine)]
+		if err := sealed.IntKeys(ctx, w.rows, w.ints); err != nil {
+			return err
 		}
-		order = order[len(w.rows):]
+		for j, i := range mine {
+			hits[i].Key = column.Key{Int: w.ints[j]}
+		}
+		return nil
+	}
+	keys, err := w.s.keys(ctx, w.Key, int(view), w.rows)
+	if err != nil {
+		return err
+	}
+	for j, i := range mine {
+		hits[i].Key = keys.At(j)
 	}
 	return nil
 }

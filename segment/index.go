@@ -138,6 +138,7 @@ type segmentIndexes struct {
 	list     atomic.Pointer[[]*attachedIndex]
 	builds   map[uint64]*indexBuild   // running, by definition
 	columns  map[uint32]*vectorColumn // by field
+	keys     atomic.Pointer[vectorColumn]
 	mappings map[*table]*fileMap      // of tables whose columns are in columns
 }
 
@@ -172,6 +173,9 @@ func (x *segmentIndexes) memory() int64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, c := range x.columns {
+		n += c.heap.Load()
+	}
+	if c := x.keys.Load(); c != nil {
 		n += c.heap.Load()
 	}
 	return n
