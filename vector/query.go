@@ -30,6 +30,9 @@ type Query struct {
 	ki kernel[int8]
 	kb kernel[byte]
 
+	// goKernels says that the kernels are those of plain Go, which take a row's length for its distance from the next.
+	goKernels bool
+
 	// qq is the squared norm that cosine kernels want, norm the exact one.
 	qq   float32
 	norm float64
@@ -68,7 +71,7 @@ func newQuery(c *class, m Metric, e Element, dim int, raw []byte) (*Query, error
 	if e != Binary && dim < vectorDim {
 		c = plain
 	}
-	q := &Query{metric: m, element: e, dim: dim, stride: len(raw)}
+	q := &Query{metric: m, element: e, dim: dim, stride: len(raw), goKernels: c.name == "go" || e == Binary}
 	switch e {
 	case Float32:
 		q.kf = c.float32[column(m)]
@@ -114,7 +117,7 @@ func (q *Query) prepareCosine(c *class) {
 	}
 	q.norm = math.Ldexp(q.norm, 1-exp)
 	out := [1]float32{}
-	c.float32[column(IP)].scan(q.floats, AppendFloat32(nil, q.floats), 4*q.dim, 1, 0, out[:])
+	c.float32[column(IP)].scan(q.floats, AppendFloat32(make([]byte, 0, 4*q.dim), q.floats), 4*q.dim, 1, 0, out[:])
 	q.qq = out[0]
 }
 
@@ -185,6 +188,39 @@ func (q *Query) Gather(rows []byte, idx []uint32, out []float32) {
 			if nonFinite(s) != 0 {
 				r := int(idx[i])
 				out[i] = q.exact(rows[r*q.stride : (r+1)*q.stride])
+			}
+		}
+	}
+}
+
+// GatherAt scores rows that lie anywhere in a block: row i begins at byte offs[i] and ends within the block. Several at a time cost much less than
+// a call of Scan for each. It panics when a row does not lie within the block, when out is shorter than offs, and for Sparse.
+func (q *Query) GatherAt(block []byte, offs []uint32, out []float32) {
+	q.mustBeDense()
+	out = out[:len(offs)]
+	if len(offs) == 0 {
+		return
+	}
+	if q.goKernels {
+		for i, at := range offs {
+			q.Scan(block[at:], 1, out[i:i+1])
+		}
+		return
+	}
+	starts := block[:len(block)-q.stride+1] // rows a byte apart
+	result := uint32(0)
+	if q.kf.gather != nil {
+		result = q.kf.gather(q.floats, starts, 1, offs, q.qq, out)
+	} else {
+		result = q.ki.gather(q.int8s, starts, 1, offs, q.qq, out)
+	}
+	switch result {
+	case outside:
+		panic(outOfRange(offs, len(starts))) // REQUIRES: every row lies within the block
+	case odd:
+		for i, s := range out {
+			if nonFinite(s) != 0 {
+				out[i] = q.exact(block[offs[i]:][:q.stride])
 			}
 		}
 	}
