@@ -112,10 +112,11 @@ func (q *Query) prepareCosine(c *class) {
 		largest = max(largest, float32(math.Abs(float64(x))))
 	}
 	_, exp := math.Frexp(float64(largest))
+	scale := math.Ldexp(1, 1-exp)
 	for i, x := range q.floats {
-		q.floats[i] = float32(math.Ldexp(float64(x), 1-exp))
+		q.floats[i] = float32(float64(x) * scale)
 	}
-	q.norm = math.Ldexp(q.norm, 1-exp)
+	q.norm *= scale
 	out := [1]float32{}
 	c.float32[column(IP)].scan(q.floats, AppendFloat32(make([]byte, 0, 4*q.dim), q.floats), 4*q.dim, 1, 0, out[:])
 	q.qq = out[0]
@@ -203,7 +204,7 @@ func (q *Query) GatherAt(block []byte, offs []uint32, out []float32) {
 	}
 	if q.goKernels {
 		for i, at := range offs {
-			q.Scan(block[at:], 1, out[i:i+1])
+			q.Scan(block[at:len(block):len(block)], 1, out[i:i+1])
 		}
 		return
 	}
