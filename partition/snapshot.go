@@ -97,6 +97,7 @@ type SegmentInfo struct {
 	Bytes     int64 // of its files, or of its values in memory
 	MinLSN    uint64
 	MaxLSN    uint64
+	Indexes   []segment.IndexInfo // those that searches use; of sealed segments
 }
 
 // String gives the description on one line.
@@ -114,8 +115,12 @@ type Stats struct {
 
 	Segments    int   // sealed
 	Unflushed   int   // growing and sealing
-	DiskBytes   int64 // files of sealed segments
-	MemoryBytes int64 // growing and sealing segments, key filters
+	DiskBytes   int64 // files of sealed segments, without those of indexes
+	MemoryBytes int64 // growing and sealing segments, key filters, indexes
+
+	Indexed    int   // indexes of segments that are ready
+	IndexCodes int   // indexes of segments that are searched by codes until their graph is there
+	IndexBytes int64 // files of indexes
 }
 
 // Add sums two partitions' counts.
@@ -125,6 +130,7 @@ func (s Stats) Add(o Stats) Stats {
 		Deleted: s.Deleted + o.Deleted, Physical: s.Physical + o.Physical,
 		Segments: s.Segments + o.Segments, Unflushed: s.Unflushed + o.Unflushed,
 		DiskBytes: s.DiskBytes + o.DiskBytes, MemoryBytes: s.MemoryBytes + o.MemoryBytes,
+		Indexed: s.Indexed + o.Indexed, IndexCodes: s.IndexCodes + o.IndexCodes, IndexBytes: s.IndexBytes + o.IndexBytes,
 	}
 }
 
@@ -160,7 +166,18 @@ func (p *Partition) Describe() ([]SegmentInfo, Stats, error) {
 	views := s.views
 	for i, x := range v.sealed {
 		m := x.Manifest()
-		add(SegmentInfo{ID: m.ID, Shard: m.Shard, State: segment.StateSealed, Bytes: m.Bytes(), MinLSN: m.MinLSN, MaxLSN: m.MaxLSN}, views[i])
+		indexes := x.Indexes()
+		for _, ix := range indexes {
+			st.IndexBytes += ix.DiskBytes
+			if ix.State == segment.IndexReady {
+				st.Indexed++
+			} else {
+				st.IndexCodes++
+			}
+		}
+		add(SegmentInfo{
+			ID: m.ID, Shard: m.Shard, State: segment.StateSealed, Bytes: m.Bytes(), MinLSN: m.MinLSN, MaxLSN: m.MaxLSN, Indexes: indexes,
+		}, views[i])
 		st.DiskBytes += m.Bytes()
 		st.MemoryBytes += x.MemoryBytes()
 	}

@@ -1,11 +1,13 @@
 package segment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -139,7 +141,7 @@ type segmentIndexes struct {
 	builds   map[uint64]*indexBuild   // running, by definition
 	columns  map[uint32]*vectorColumn // by field
 	keys     atomic.Pointer[vectorColumn]
-	mappings map[*table]*fileMap      // of tables whose columns are in columns
+	mappings map[*table]*fileMap // of tables whose columns are in columns
 }
 
 // indexBuild is a BuildIndex that runs.
@@ -376,6 +378,18 @@ func (s *Sealed) removeIndexFile(id uint64) error {
 		return err
 	}
 	return nil
+}
+
+// Indexes describes the indexes that searches use, by definition.
+func (s *Sealed) Indexes() []IndexInfo {
+	var out []IndexInfo
+	for _, a := range s.indexes.all() {
+		if info, ok := s.IndexInfo(a.spec.ID); ok {
+			out = append(out, info)
+		}
+	}
+	slices.SortFunc(out, func(a, b IndexInfo) int { return cmp.Compare(a.ID, b.ID) })
+	return out
 }
 
 // RemoveIndexFiles removes the index files, and nothing else, of definitions that are not to be kept.

@@ -66,6 +66,9 @@ func wordsChapter(ctx context.Context, s *screen, eng *engine.Engine, w *data.Wo
 	if err != nil {
 		return err
 	}
+	if err := coll.CreateIndex(ctx, schema.Index{Field: "vector", Metric: "COSINE"}); err != nil {
+		return err
+	}
 	part, err := coll.CreatePartition(ctx, "english")
 	if err != nil {
 		return err
@@ -89,7 +92,52 @@ func wordsChapter(ctx context.Context, s *screen, eng *engine.Engine, w *data.Wo
 	if n := part.NumEntities(); n != int64(rows) {
 		return fmt.Errorf("NumEntities is %d after the flush, want %d", n, rows)
 	}
-	return showNeighbours(ctx, s, part, w, rows)
+	start = time.Now()
+	if err := coll.WaitIndexed(ctx); err != nil {
+		return err
+	}
+	s.printf("%d segments indexed in the background, %v after the flush", part.Stats().Indexed, time.Since(start).Round(time.Millisecond))
+	if err := showNeighbours(ctx, s, part, w, rows); err != nil {
+		return err
+	}
+	return showSpeed(ctx, s, part, w, rows)
+}
+
+// showSpeed searches for words by the index, and by comparing all of them.
+func showSpeed(ctx context.Context, s *screen, part *engine.Partition, w *data.Words, rows int) error {
+	const k = 10
+	measure := func(searches int, choose func(*query.Search) *query.Search) ([][]engine.Hit, time.Duration, error) {
+		found := make([][]engine.Hit, searches)
+		start := time.Now()
+		for i := range found {
+			hits, err := part.Search(ctx, choose(query.Nearest("vector", w.Vector(i%min(rows, len(w.Text)))).Limit(k)))
+			if err != nil {
+				return nil, 0, err
+			}
+			found[i] = hits
+		}
+		return found, time.Since(start) / time.Duration(searches), nil
+	}
+	exact, slow, err := measure(200, (*query.Search).Exact)
+	if err != nil {
+		return err
+	}
+	indexed, fast, err := measure(2000, func(q *query.Search) *query.Search { return q })
+	if err != nil {
+		return err
+	}
+	same, all := 0, 0
+	for i, hits := range exact {
+		all += len(hits)
+		for _, h := range hits {
+			if slices.ContainsFunc(indexed[i], func(x engine.Hit) bool { return x.Key == h.Key }) {
+				same++
+			}
+		}
+	}
+	s.printf("a search takes %v by the index, %v by comparing all; of %d nearest words the index found %d", fast.Round(time.Microsecond),
+		slow.Round(time.Microsecond), all, same)
+	return nil
 }
 
 // insertAll draws the segments as they grow and seal.
