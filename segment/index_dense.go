@@ -52,8 +52,9 @@ type denseSearcher struct {
 	query   *vector.Query
 	floats  []float32
 	options graph.SearchOptions
-	at      []unsafe.Pointer
-	touched byte // keeps a loop from being thrown out
+	rows    []unsafe.Pointer // of one exact
+	at      []uint32         // the same as offsets in the mapped table
+	block   []byte           // the same, copied
 }
 
 func (d *denseIndex) search(ctx context.Context, q *vector.Query, o *IndexSearch, dead []uint64, dst []vector.Hit) (hits []vector.Hit, _ IndexStats, err error) {
@@ -76,7 +77,7 @@ func (d *denseIndex) search(ctx context.Context, q *vector.Query, o *IndexSearch
 	s.options.Ef, s.options.Refine, s.options.Dead, s.options.Allowed = d.ef(o), o.Refine, dead, o.Allowed
 	hits, stats, err := d.g.Search(dst, s.floats, o.K, &s.options)
 	s.ctx, s.query, s.options.Dead, s.options.Allowed = nil, nil, nil, nil
-	clear(s.at)
+	clear(s.rows)
 	d.searchers.Put(s)
 	return hits, IndexStats(stats), err
 }
@@ -105,22 +106,31 @@ type indexFault struct{ error }
 
 func (e *indexFault) Unwrap() error { return e.error }
 
-// exact scores rows by their vectors. All rows are asked for before the first is scored: memory answers several at once.
+// exact scores rows by their vectors: where they lie in the mapped table, or gathered into one block.
 func (s *denseSearcher) exact(rows []uint32, out []float32) error {
-	s.at = s.at[:0]
-	touched := byte(0)
+	col, mapped := s.col, s.col.file != nil && len(s.col.file.data) <= math.MaxUint32
+	s.rows, s.at = s.rows[:0], s.at[:0]
 	for _, row := range rows {
-		p, err := s.col.row(s.ctx, row)
+		p, err := col.row(s.ctx, row)
 		if err != nil {
 			return err
 		}
-		touched += *(*byte)(p)
-		s.at = append(s.at, p)
+		vector.Prefetch(unsafe.Slice((*uint32)(p), col.width/4))
+		mapped = mapped && col.file.holds(uintptr(p))
+		if mapped {
+			s.at = append(s.at, uint32(uintptr(p)-col.file.base()))
+		}
+		s.rows = append(s.rows, p)
 	}
-	s.touched = touched
-	for i, p := range s.at {
-		s.query.Scan(unsafe.Slice((*byte)(p), s.col.width), 1, out[i:i+1])
+	if mapped {
+		s.query.GatherAt(col.file.data, s.at, out)
+		return nil
 	}
+	s.block = s.block[:0]
+	for _, p := range s.rows {
+		s.block = append(s.block, unsafe.Slice((*byte)(p), col.width)...)
+	}
+	s.query.Scan(s.block, len(rows), out)
 	return nil
 }
 

@@ -43,8 +43,11 @@ func (m *fileMap) close() error {
 
 // holds reports whether an address lies within the file.
 func (m *fileMap) holds(addr uintptr) bool {
-	return m != nil && addr-uintptr(unsafe.Pointer(unsafe.SliceData(m.data))) < uintptr(len(m.data))
+	return m != nil && addr-m.base() < uintptr(len(m.data))
 }
+
+// base is where the file begins.
+func (m *fileMap) base() uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(m.data))) }
 
 // faultsPanic makes faults of this goroutine panics that can be caught, and returns what it was before. REQUIRES: catchFault is deferred.
 func faultsPanic() bool { return debug.SetPanicOnFault(true) }

@@ -381,6 +381,85 @@ func TestNewQueryRefuses(t *testing.T) {
 	}
 }
 
+// TestGatherAt: rows that lie anywhere, over each other and at the very end too, score as by themselves.
+func TestGatherAt(t *testing.T) {
+	for _, class := range vector.Classes() {
+		for _, kind := range denseKinds {
+			t.Run(fmt.Sprintf("%s/%v/%v", class, kind.e, kind.m), func(t *testing.T) {
+				r := rand.New(rand.NewPCG(10, uint64(kind.m)<<8|uint64(kind.e)))
+				for _, dim := range []int{1, 7, 15, 16, 17, 32, 100, 384} {
+					if kind.e == vector.Binary {
+						dim *= 8
+					}
+					stride := kind.e.RowBytes(dim)
+					q, err := vector.NewQueryClass(class, kind.m, kind.e, dim, randomRow(r, nil, kind.e, dim, 1))
+					require.NoError(t, err)
+					for _, n := range []int{1, 2, 7, 8, 9, 40} {
+						block, offs := make([]byte, 3), make([]uint32, 0, n)
+						for range n {
+							offs = append(offs, uint32(len(block)))
+							block = randomRow(r, block, kind.e, dim, 1)
+							if r.IntN(2) == 0 {
+								block = append(block, make([]byte, r.IntN(9))...)
+							}
+						}
+						block = block[: offs[n-1]+uint32(stride) : offs[n-1]+uint32(stride)]
+						r.Shuffle(n, func(i, j int) { offs[i], offs[j] = offs[j], offs[i] })
+						offs = append(offs, offs[0])
+						out, one := make([]float32, n+1), make([]float32, 1)
+						q.GatherAt(block, offs, out)
+						for i, at := range offs {
+							q.Scan(block[at:], 1, one)
+							require.Equal(t, one[0], out[i])
+						}
+						require.Panics(t, func() { q.GatherAt(block, append(offs, uint32(len(block)-stride+1)), make([]float32, 99)) })
+						require.Panics(t, func() { q.GatherAt(block[:len(block)-1], offs, make([]float32, 99)) })
+						require.Panics(t, func() { q.GatherAt(block, append(offs, math.MaxUint32), make([]float32, 99)) })
+						require.Panics(t, func() { q.GatherAt(block, offs, make([]float32, n)) })
+					}
+					require.Panics(t, func() { q.GatherAt(make([]byte, stride-1, 2*stride), []uint32{0}, make([]float32, 1)) })
+					q.GatherAt(nil, nil, nil)
+				}
+			})
+		}
+	}
+}
+
+// A row whose sums overflow is scored anew where it lies.
+func TestGatherAtOverflow(t *testing.T) {
+	big := make([]float32, 32)
+	for i := range big {
+		big[i] = math.MaxFloat32
+	}
+	for _, class := range vector.Classes() {
+		q, err := vector.NewQueryClass(class, vector.Cosine, vector.Float32, 32, vector.AppendFloat32(nil, big))
+		require.NoError(t, err)
+		out := make([]float32, 2)
+		q.GatherAt(vector.AppendFloat32([]byte{1, 2, 3}, big), []uint32{3, 3}, out)
+		require.Equal(t, []float32{1, 1}, out)
+	}
+}
+
+// The elements of a query, as indexes want them.
+func TestAppendFloats(t *testing.T) {
+	floats := []float32{3, -4, 0.5}
+	for _, m := range []vector.Metric{vector.L2, vector.IP, vector.Cosine} {
+		q, err := vector.NewQuery(m, vector.Float32, 3, vector.AppendFloat32(nil, floats))
+		require.NoError(t, err)
+		got := q.AppendFloats([]float32{9})
+		require.EqualValues(t, 9, got[0])
+		for i, x := range got[1:] {
+			require.Equal(t, floats[i]*got[1]/floats[0], x, "all by one factor")
+		}
+		q, err = vector.NewQuery(m, vector.Int8, 3, []byte{3, 0xfc, 0x80})
+		require.NoError(t, err)
+		require.Equal(t, []float32{3, -4, -128}, q.AppendFloats(nil))
+	}
+	q, err := vector.NewQuery(vector.Hamming, vector.Binary, 8, []byte{7})
+	require.NoError(t, err)
+	require.Empty(t, q.AppendFloats(nil))
+}
+
 // TestOutOfBounds: a mistaken caller must meet a panic, not foreign memory.
 func TestOutOfBounds(t *testing.T) {
 	for _, class := range vector.Classes() {
