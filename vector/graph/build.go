@@ -18,6 +18,7 @@ import (
 //  5. Relabel the rows in breadth-first order, so that rows that are visited
 //     together lie together.
 //  6. Add edges to rows that cannot be reached (see connect).
+//  7. Options.Bits 4: code all rows anew (see nibbles).
 //
 // A source of few rows gets steps 1 only; searching such an index reads all
 // codes. The error is ctx.Err() when ctx ends first, wraps ErrInvalid or
@@ -45,7 +46,7 @@ func build(ctx context.Context, src Source, metric vector.Metric, options Option
 		return nil, err
 	}
 	n := src.Rows()
-	flat := n <= 2 || n*z.rowBytes() <= o.FlatBytes
+	flat := n <= 2 || n*z.finalBytes(o.Bits) <= o.FlatBytes
 	var p plan
 	if !flat {
 		if p, err = o.plan(n, z.rowBytes()); err != nil {
@@ -57,7 +58,11 @@ func build(ctx context.Context, src Source, metric vector.Metric, options Option
 		return nil, err
 	}
 	if flat {
-		return newFlat(z, rows), nil
+		ix := newFlat(z, rows)
+		if o.Bits == 4 {
+			ix.nibbles(o.Workers)
+		}
+		return ix, nil
 	}
 	edges, spare, err := buildEdges(ctx, rows, &o, p)
 	if err != nil {
@@ -165,6 +170,9 @@ func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32
 		return nil, err
 	}
 	ix.sum = nil
+	if o.Bits == 4 {
+		ix.nibbles(o.Workers)
+	}
 	if offsets != nil {
 		for label, row := range ix.toRow {
 			ix.toRow[label] = offsets[row]

@@ -19,20 +19,23 @@ func TestRecallOfDefaults(t *testing.T) {
 		t.Skip("recall is the same in every run: the long one measures it, the short one looks for races")
 	}
 	for _, m := range metrics {
-		t.Run(m.String(), func(t *testing.T) {
-			c := wordRows(t, m, 19_000)
-			ix := build(t, c, graph.Options{})
-			require.False(t, ix.Flat())
-			recall, stats := c.recall(t, ix, 10, graph.SearchOptions{}, nil)
-			t.Logf("k 10: recall %.4f, %+v", recall, stats)
-			require.GreaterOrEqual(t, recall, .95)
-			recall, stats = c.recall(t, ix, 100, graph.SearchOptions{}, nil)
-			t.Logf("k 100: recall %.4f, %+v", recall, stats)
-			require.GreaterOrEqual(t, recall, .95)
-			recall, stats = c.recall(t, ix, 10, graph.SearchOptions{Ef: 400, Refine: 100}, nil)
-			t.Logf("ef 400: recall %.4f, %+v", recall, stats)
-			require.GreaterOrEqual(t, recall, .99)
-		})
+		for _, bits := range []int{8, 4} {
+			t.Run(fmt.Sprintf("%v, %d bits", m, bits), func(t *testing.T) {
+				c := wordRows(t, m, 19_000)
+				ix := build(t, c, graph.Options{Bits: bits})
+				require.False(t, ix.Flat())
+				require.Equal(t, bits, ix.Bits())
+				recall, stats := c.recall(t, ix, 10, graph.SearchOptions{}, nil)
+				t.Logf("k 10: recall %.4f, %+v", recall, stats)
+				require.GreaterOrEqual(t, recall, .95)
+				recall, stats = c.recall(t, ix, 100, graph.SearchOptions{}, nil)
+				t.Logf("k 100: recall %.4f, %+v", recall, stats)
+				require.GreaterOrEqual(t, recall, .95)
+				recall, stats = c.recall(t, ix, 10, graph.SearchOptions{Ef: 400, Refine: 100}, nil)
+				t.Logf("ef 400: recall %.4f, %+v", recall, stats)
+				require.GreaterOrEqual(t, recall, .99)
+			})
+		}
 	}
 }
 
@@ -55,6 +58,12 @@ func TestFlatIndexIsExact(t *testing.T) {
 		recall, stats := c.recall(t, ix, 10, graph.SearchOptions{Refine: 60}, nil)
 		require.GreaterOrEqual(t, recall, .999)
 		require.Equal(t, graph.Stats{Distances: n, Exact: 60}, stats)
+		ix = build(t, c, graph.Options{Bits: 4})
+		require.True(t, ix.Flat())
+		require.Equal(t, 4, ix.Bits())
+		recall, _ = c.recall(t, ix, 10, graph.SearchOptions{}, nil)
+		t.Logf("%v, 4 bits: recall %.4f", m, recall)
+		require.GreaterOrEqual(t, recall, .99)
 	}
 }
 
@@ -152,21 +161,23 @@ func TestOddData(t *testing.T) {
 			t.Run(tc.name+"/"+m.String(), func(t *testing.T) {
 				rows := fill(tc.n, tc.dim, tc.data)
 				c := newCollection(m, tc.dim, rows, nil)
-				ix := build(t, c, graph.Options{FlatBytes: -1, LeafRows: 256, Degree: 16, Candidates: 32, Entries: 32})
-				require.Equal(t, tc.n <= 2, ix.Flat())
-				for i := range min(tc.n, 7) {
-					q := rows[i*tc.dim : (i+1)*tc.dim]
-					for _, k := range []int{1, 10, 60} {
-						hits, _, err := ix.Search(nil, q, k, &graph.SearchOptions{Exact: c.exact(t, q)})
-						require.NoError(t, err)
-						require.Len(t, hits, min(k, tc.n))
-						seen := map[uint32]bool{}
-						for _, h := range hits {
-							require.False(t, seen[h.Row])
-							seen[h.Row] = true
+				for _, bits := range []int{8, 4} {
+					ix := build(t, c, graph.Options{FlatBytes: -1, Bits: bits, LeafRows: 256, Degree: 16, Candidates: 32, Entries: 32})
+					require.Equal(t, tc.n <= 2, ix.Flat())
+					for i := range min(tc.n, 7) {
+						q := rows[i*tc.dim : (i+1)*tc.dim]
+						for _, k := range []int{1, 10, 60} {
+							hits, _, err := ix.Search(nil, q, k, &graph.SearchOptions{Exact: c.exact(t, q)})
+							require.NoError(t, err)
+							require.Len(t, hits, min(k, tc.n))
+							seen := map[uint32]bool{}
+							for _, h := range hits {
+								require.False(t, seen[h.Row])
+								seen[h.Row] = true
+							}
+							_, _, err = ix.Search(nil, q, k, nil)
+							require.NoError(t, err)
 						}
-						_, _, err = ix.Search(nil, q, k, nil)
-						require.NoError(t, err)
 					}
 				}
 			})
@@ -181,10 +192,12 @@ func TestOddDataRecall(t *testing.T) {
 	for _, m := range metrics {
 		for _, dim := range []int{2, 17, 100} {
 			c := clustered(uint64(dim), m, 6000, dim)
-			ix := build(t, c, graph.Options{FlatBytes: -1})
-			recall, stats := c.recall(t, ix, 10, graph.SearchOptions{Refine: 40}, nil)
-			t.Logf("%v of %d dimensions: recall %.4f, %+v", m, dim, recall, stats)
-			require.GreaterOrEqual(t, recall, .95, "%v of %d dimensions", m, dim)
+			for _, bits := range []int{8, 4} {
+				ix := build(t, c, graph.Options{FlatBytes: -1, Bits: bits})
+				recall, stats := c.recall(t, ix, 10, graph.SearchOptions{}, nil)
+				t.Logf("%v of %d dimensions, %d bits: recall %.4f, %+v", m, dim, bits, recall, stats)
+				require.GreaterOrEqual(t, recall, .95, "%v of %d dimensions, %d bits", m, dim, bits)
+			}
 		}
 	}
 }
@@ -193,6 +206,7 @@ func TestInvalidInput(t *testing.T) {
 	ctx := context.Background()
 	c := wordRows(t, vector.L2, 100)
 	for _, o := range []graph.Options{
+		{Bits: 5},
 		{Degree: 1},
 		{Degree: 1000},
 		{Candidates: -1},

@@ -222,6 +222,26 @@ func clustered(seed uint64, m vector.Metric, n, dim int) *collection {
 	return newCollection(m, dim, rows, held)
 }
 
+// noise makes rows without structure, of norms that differ.
+func noise(seed uint64, m vector.Metric, n, dim int) *collection {
+	r := rand.New(rand.NewPCG(seed, 6))
+	row := func() []float32 {
+		v, norm := make([]float32, dim), 1+r.Float64()
+		for j := range v {
+			v[j] = float32(norm * r.NormFloat64())
+		}
+		return v
+	}
+	var rows, held []float32
+	for range n {
+		rows = append(rows, row()...)
+	}
+	for range 20 {
+		held = append(held, row()...)
+	}
+	return newCollection(m, dim, rows, held)
+}
+
 func build(t testing.TB, c *collection, o graph.Options) *graph.Index {
 	ix, err := graph.Build(context.Background(), c.source(), c.metric, o)
 	require.NoError(t, err)

@@ -9,7 +9,7 @@ func (o Options) Passes(rows, dim int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	p, err := o.plan(rows, (&quantizer{dim: dim, copies: 1}).rowBytes())
+	p, err := o.plan(rows, (&quantizer{dim: dim, copies: 1, bits: 8}).rowBytes())
 	return p.passes, err
 }
 

@@ -34,6 +34,7 @@ const (
 	offVectors  = 68
 	offStep     = 72
 	offRadius   = 80
+	offBits     = 88
 	offSections = 128 // 24 bytes each: offset, length, CRC, zero
 	offCRC      = headerSize - 4
 )
@@ -48,10 +49,11 @@ const (
 	secLabels
 	secEntries
 	secAbsent
+	secSteps
 	sections
 )
 
-var sectionNames = [sections]string{"center", "codes", "squares", "neighbours", "rows", "labels", "entries", "absent"}
+var sectionNames = [sections]string{"center", "codes", "squares", "neighbours", "rows", "labels", "entries", "absent", "steps"}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -107,6 +109,9 @@ func (s *shape) layout() (offsets, lengths [sections]int64, size int64) {
 		lengths[secNeighbours] = 4 * n * int64(s.degree)
 		lengths[secEntries] = 4 * int64(s.entries)
 	}
+	if s.z.bits == 4 {
+		lengths[secSteps] = 4 * int64(s.z.dim)
+	}
 	if s.vectors < s.rows {
 		lengths[secAbsent] = 8 * int64((s.rows+63)/64)
 	}
@@ -135,6 +140,7 @@ func (s *shape) appendHeader(b []byte, id Identity, sums [sections]uint32) []byt
 	binary.LittleEndian.PutUint64(h[offToken:], id.Token)
 	put(offRows, s.rows)
 	put(offVectors, s.vectors)
+	put(offBits, s.z.bits)
 	put(offMetric, int(s.z.metric))
 	put(offDim, s.z.dim)
 	put(offExtra, s.z.extra)
@@ -188,6 +194,9 @@ func decodeHeader(b []byte, id Identity) (s shape, sums [sections]uint32, err er
 	s.z.dim = get(offDim, 1, vector.MaxDim)
 	s.z.extra = get(offExtra, 0, maxExtra)
 	s.z.copies = get(offCopies, 1, maxCopies)
+	if s.z.bits = get(offBits, 4, 8); err == nil && s.z.bits != 4 && s.z.bits != 8 {
+		err = corrupt(offBits, "value", "codes of %d bits, want 4 or 8", s.z.bits)
+	}
 	if err != nil {
 		return s, sums, err
 	}

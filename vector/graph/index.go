@@ -60,6 +60,9 @@ func (ix *Index) Rows() int { return ix.rows }
 // may find.
 func (ix *Index) Vectors() int { return ix.n }
 
+// Bits returns the size of a code: 8 or 4.
+func (ix *Index) Bits() int { return ix.bits }
+
 // isAbsent reports that a row has no vector.
 func (ix *Index) isAbsent(row uint32) bool {
 	return ix.absent != nil && ix.absent[row>>6]>>(row&63)&1 != 0
@@ -76,7 +79,7 @@ func (ix *Index) Flat() bool { return ix.adjacency == nil }
 
 // Bytes returns the size of what the index holds in memory.
 func (ix *Index) Bytes() int {
-	n := len(ix.codes) + 4*len(ix.square) + 4*len(ix.center) + len(ix.entryCodes) + 8*len(ix.entries)
+	n := len(ix.codes) + 4*len(ix.square) + 4*len(ix.center) + 4*len(ix.steps) + len(ix.entryCodes) + 8*len(ix.entries)
 	if !ix.Flat() {
 		n += 4 * len(ix.next)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"math/bits"
 )
 
@@ -38,6 +39,7 @@ func Open(b []byte, id Identity) (*Index, error) {
 	}
 	z := s.z
 	z.center = words[float32](data[secCenter])
+	z.steps = words[float32](data[secSteps])
 	ix := &Index{
 		quantizer: &z,
 		codedRows: &codedRows{
@@ -96,7 +98,15 @@ func (ix *Index) validate(offsets [sections]int64) error {
 			return corrupt(offsets[secCenter], "value", "center of element %d is %v", j, x)
 		}
 	}
+	for j, x := range ix.steps {
+		if !(x > 0 && x <= math.MaxFloat32) {
+			return corrupt(offsets[secSteps], "value", "step of element %d is %v", j, x)
+		}
+	}
 	most := int64(ix.codeDim()) * 128 * 128
+	if ix.bits == 4 {
+		most = 1 << 30
+	}
 	for l, s := range ix.square {
 		if s < 0 || int64(s) > most {
 			return corrupt(offsets[secSquares], "value", "square of label %d is %d, want 0 to %d", l, s, most)

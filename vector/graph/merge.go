@@ -72,7 +72,7 @@ func merge(ctx context.Context, parts []Part, src Source, metric vector.Metric, 
 	if err != nil {
 		return nil, err
 	}
-	if n <= 2 || n*z.rowBytes() <= o.FlatBytes {
+	if n <= 2 || n*z.finalBytes(o.Bits) <= o.FlatBytes {
 		return build(ctx, src, metric, options)
 	}
 	if err := o.planMerge(n, z.rowBytes()); err != nil {

@@ -77,13 +77,19 @@ func TestMergeKeepsRecall(t *testing.T) {
 			{"50 30 20", []float64{.5, .3, .2}, .05},
 			{"10 90, a fifth gone", []float64{.1, .9}, .25},
 			{"one, a fifth gone", []float64{1}, .25},
+			{"4 bits", []float64{.6, .3, .1}, .05},
 			{"many small", []float64{.1, .1, .1, .1, .1, .1, .1, .1, .1, .1}, 0},
 		} {
 			if m != vector.L2 && len(tc.shares) != 3 {
 				continue
 			}
-			parts := divide(t, c, 3, tc.shares, tc.dropped, graph.Options{FlatBytes: -1})
-			recall, stats := c.recall(t, merge(t, c, parts, graph.Options{}), 10, graph.SearchOptions{}, nil)
+			o := graph.Options{Bits: 8}
+			if tc.name == "4 bits" {
+				o.Bits = 4
+			}
+			parts := divide(t, c, 3, tc.shares, tc.dropped, graph.Options{FlatBytes: -1, Bits: o.Bits})
+			o.FlatBytes = -1
+			recall, stats := c.recall(t, merge(t, c, parts, o), 10, graph.SearchOptions{}, nil)
 			t.Logf("%v, %s: recall %.4f, built whole %.4f, %+v", m, tc.name, recall, whole, stats)
 			require.GreaterOrEqual(t, recall, whole-.005, tc.name)
 		}

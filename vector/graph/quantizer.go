@@ -34,12 +34,14 @@ type quantizer struct {
 	dim    int // elements of a vector
 	extra  int // elements that rows have beyond those
 	copies int // of each element in a row
+	bits   int // of a code: 8, or 4, see Index.nibbles
 	// centered says that distances to queries are those of differences: see
 	// preparedQuery.
 	centered bool
 	step     float64
 	radius   float64 // IP: the norm of the sphere, in vectors' units
 	center   []float32
+	steps    []float32 // 4 bits: each element's; step is then the unit of squares
 }
 
 // maxExtra bounds the elements added for IP.
@@ -102,7 +104,7 @@ func (z *quantizer) codeDim() int { return (z.dim + z.extra) * z.copies }
 
 // fillRow sets copies to as many as fit the least row.
 func (z *quantizer) fillRow() {
-	z.copies = min(max(1, 64/(z.dim+z.extra)), maxCopies)
+	z.copies = min(max(1, 512/z.bits/(z.dim+z.extra)), maxCopies)
 }
 
 // shift returns what is added to copy k of an element before it is rounded.
@@ -111,7 +113,26 @@ func (z *quantizer) shift(k int) float32 {
 }
 
 // rowBytes returns the bytes of a coded row.
-func (z *quantizer) rowBytes() int { return vector.Code8.Stride(z.codeDim()) }
+func (z *quantizer) rowBytes() int { return z.kind().Stride(z.codeDim()) }
+
+// finalBytes returns the bytes of a row of bits in a finished index, of which
+// z is the quantizer while it is built.
+func (z *quantizer) finalBytes(bits int) int {
+	if bits == 4 {
+		f := quantizer{dim: z.dim, bits: 4}
+		f.fillRow()
+		return min(f.rowBytes(), z.rowBytes())
+	}
+	return z.rowBytes()
+}
+
+// kind is the layout of rows.
+func (z *quantizer) kind() vector.CodeKind {
+	if z.bits == 4 {
+		return vector.Code4
+	}
+	return vector.Code8
+}
 
 // amplitude is the greatest distance of a code from 128.
 func (z *quantizer) amplitude() float64 {
@@ -124,7 +145,7 @@ func (z *quantizer) amplitude() float64 {
 // train chooses center and step by a sample of evenly spread rows.
 func train(ctx context.Context, src Source, m vector.Metric) (*quantizer, error) {
 	n, d := src.Rows(), src.Dim()
-	z := &quantizer{metric: m, dim: d, step: 1, center: make([]float32, d), centered: m == vector.L2}
+	z := &quantizer{metric: m, dim: d, bits: 8, step: 1, center: make([]float32, d), centered: m == vector.L2}
 	z.fillRow()
 	if n == 0 {
 		return z, nil
@@ -330,6 +351,18 @@ func (z *quantizer) prepare(p *preparedQuery, q []float32, maxSquare int32) {
 		q = p.unit
 		vector.Normalize(q)
 	}
+	if z.bits == 4 {
+		z.prepareNibbles(p, q, maxSquare)
+	} else {
+		z.prepareBytes(p, q, maxSquare)
+	}
+	if z.centered && z.metric == vector.Cosine { // |q-x|² = 2 - 2·cos
+		p.offset, p.slope = 1-p.offset/2, -p.slope/2
+	}
+}
+
+// prepareBytes is prepare for 8-bit codes; q is normalised where it has to be.
+func (z *quantizer) prepareBytes(p *preparedQuery, q []float32, maxSquare int32) {
 	shift := z.centered
 	largest := 0.0
 	for j, x := range q {
@@ -393,9 +426,6 @@ func (z *quantizer) prepare(p *preparedQuery, q []float32, maxSquare int32) {
 		p.slope = -z.step / scale / float64(z.copies)
 	}
 	p.offset += p.slope * 128 * float64(sum)
-	if shift && z.metric == vector.Cosine { // |q-x|² = 2 - 2·cos
-		p.offset, p.slope = 1-p.offset/2, -p.slope/2
-	}
 }
 
 // signedByte rounds v, which rounding errors may have carried beyond ±127.

@@ -34,6 +34,7 @@ func (ix *Index) Save(w io.Writer, id Identity) error {
 		secLabels:  bytesOf(ix.toLabel),
 		secEntries: bytesOf(ix.entries),
 		secAbsent:  bytesOf(ix.absent),
+		secSteps:   bytesOf(ix.steps),
 	}
 	if !ix.Flat() {
 		data[secNeighbours] = bytesOf(ix.next)

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,21 +29,30 @@ func save(t testing.TB, ix *graph.Index) []byte {
 // savedCases are indexes of each shape.
 func savedCases(t testing.TB) map[string]*collection {
 	return map[string]*collection{
-		"graph l2":     clustered(1, vector.L2, 900, 20),
-		"graph ip":     clustered(2, vector.IP, 900, 100),
-		"graph cosine": clustered(3, vector.Cosine, 900, 64),
-		"flat":         clustered(4, vector.L2, 2, 3),
-		"some absent":  clustered(5, vector.L2, 900, 20).without(func(row int) bool { return row%3 > 0 }),
-		"flat, absent": clustered(6, vector.L2, 3, 20).without(func(row int) bool { return row == 1 }),
-		"all absent":   clustered(7, vector.Cosine, 100, 20).without(func(int) bool { return true }),
-		"empty":        newCollection(vector.L2, 5, nil, nil),
+		"graph l2":       clustered(1, vector.L2, 900, 20),
+		"graph ip":       clustered(2, vector.IP, 900, 100),
+		"graph cosine":   clustered(3, vector.Cosine, 900, 64),
+		"4 bits l2":      noise(1, vector.L2, 900, 70),
+		"4 bits ip":      noise(2, vector.IP, 900, 100),
+		"4 bits cosine":  noise(3, vector.Cosine, 900, 200),
+		"4 bits flat":    noise(4, vector.L2, 2, 130),
+		"4 bits, absent": noise(5, vector.L2, 900, 100).without(func(row int) bool { return row%3 > 0 }),
+		"flat":           clustered(4, vector.L2, 2, 3),
+		"some absent":    clustered(5, vector.L2, 900, 20).without(func(row int) bool { return row%3 > 0 }),
+		"flat, absent":   clustered(6, vector.L2, 3, 20).without(func(row int) bool { return row == 1 }),
+		"all absent":     clustered(7, vector.Cosine, 100, 20).without(func(int) bool { return true }),
+		"empty":          newCollection(vector.L2, 5, nil, nil),
 	}
 }
 
 func TestSaveAndLoad(t *testing.T) {
 	for name, c := range savedCases(t) {
 		t.Run(name, func(t *testing.T) {
-			ix := build(t, c, graph.Options{FlatBytes: -1, Degree: 24})
+			o := graph.Options{FlatBytes: -1, Degree: 24}
+			if strings.Contains(name, "4 bits") {
+				o.Bits = 4
+			}
+			ix := build(t, c, o)
 			b := save(t, ix)
 			unaligned := append(make([]byte, 1), b...)[1:]
 			opened, err := graph.Open(b, identity)
@@ -54,6 +64,7 @@ func TestSaveAndLoad(t *testing.T) {
 			for _, got := range []*graph.Index{opened, copied, loaded} {
 				require.Equal(t, c.metric, got.Metric())
 				require.Equal(t, c.dim, got.Dim())
+				require.Equal(t, strings.Contains(name, "4 bits"), got.Bits() == 4)
 				sameIndex(t, ix, got)
 				require.Equal(t, b, save(t, got))
 				for i := range c.count() {
@@ -69,22 +80,25 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 }
 
-// TestGolden reads the file that the first version wrote.
+// TestGolden reads the files that the first version wrote.
 func TestGolden(t *testing.T) {
-	c := clustered(9, vector.Cosine, 300, 10).without(func(row int) bool { return row%7 == 3 })
-	ix := build(t, c, graph.Options{FlatBytes: -1, Degree: 12, Candidates: 24, LeafRows: 64, Entries: 16})
-	path := filepath.Join("testdata", "v1.idx")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.WriteFile(path, save(t, ix), 0o644))
+	c := noise(9, vector.Cosine, 300, 70).without(func(row int) bool { return row%7 == 3 })
+	for file, bits := range map[string]int{"v1.idx": 8, "v1-4bit.idx": 4} {
+		ix := build(t, c, graph.Options{FlatBytes: -1, Bits: bits, Degree: 12, Candidates: 24, LeafRows: 64, Entries: 16})
+		path := filepath.Join("testdata", file)
+		if os.Getenv("UPDATE_GOLDEN") != "" {
+			require.NoError(t, os.WriteFile(path, save(t, ix), 0o644))
+		}
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		got, err := graph.Open(b, identity)
+		require.NoError(t, err)
+		require.Equal(t, c.n(), got.Rows())
+		require.Equal(t, bits, got.Bits())
+		require.Equal(t, got.Vectors(), got.Reachable())
+		recall, _ := c.recall(t, got, 10, graph.SearchOptions{}, nil)
+		require.GreaterOrEqual(t, recall, .9)
 	}
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	got, err := graph.Open(b, identity)
-	require.NoError(t, err)
-	require.Equal(t, c.n(), got.Rows())
-	require.Equal(t, got.Vectors(), got.Reachable())
-	recall, _ := c.recall(t, got, 10, graph.SearchOptions{}, nil)
-	require.GreaterOrEqual(t, recall, .9)
 }
 
 func TestEveryFlippedBitIsSeen(t *testing.T) {
@@ -137,7 +151,7 @@ func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
 // allows.
 func reseal(b []byte) {
 	table := crc32.MakeTable(crc32.Castagnoli)
-	for i := range 8 {
+	for i := range 9 {
 		e := b[128+24*i:]
 		at, n := binary.LittleEndian.Uint64(e), binary.LittleEndian.Uint64(e[8:])
 		if n > uint64(len(b)) || at > uint64(len(b)) {
@@ -172,8 +186,13 @@ func TestDamageUnderRightChecksums(t *testing.T) {
 	c := clustered(9, vector.L2, 80, 10).without(func(row int) bool { return row < 10 })
 	good := save(t, build(t, c, graph.Options{FlatBytes: -1, Degree: 4, Candidates: 8, LeafRows: 64, Entries: 4}))
 	r := rand.New(rand.NewPCG(6, 6))
-	for i := range 6000 {
+	c = noise(9, vector.L2, 80, 66).without(func(row int) bool { return row < 10 })
+	coarse := save(t, build(t, c, graph.Options{FlatBytes: -1, Bits: 4, Degree: 4, Candidates: 8, LeafRows: 64, Entries: 4}))
+	for i := range 8000 {
 		b := bytes.Clone(good)
+		if i%2 == 0 {
+			b = bytes.Clone(coarse)
+		}
 		at := r.IntN(len(b) - 4)
 		if i%3 == 0 {
 			at = r.IntN(128) // the header's own fields
@@ -185,9 +204,13 @@ func TestDamageUnderRightChecksums(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	for _, c := range savedCases(f) {
+	for name, c := range savedCases(f) {
 		c.cut(20)
-		ix := build(f, c, graph.Options{FlatBytes: -1, Degree: 6, Candidates: 8, LeafRows: 64, Entries: 8})
+		bits := 8
+		if strings.Contains(name, "4 bits") {
+			bits = 4
+		}
+		ix := build(f, c, graph.Options{FlatBytes: -1, Bits: bits, Degree: 6, Candidates: 8, LeafRows: 64, Entries: 8})
 		f.Add(save(f, ix), false)
 		f.Add(save(f, ix), true)
 	}

@@ -20,7 +20,8 @@ type SearchOptions struct {
 	// and the better. 0 means DefaultEf.
 	Ef int
 	// Refine is the number of candidates that get exact scores; 0 means a
-	// quarter of Ef, but 2k at least. It is never less than k.
+	// quarter of Ef, with 4-bit codes half of it, but 2k at least. It is never
+	// less than k.
 	Refine int
 	// Dead marks rows that are not to be found, Allowed those that may be: bit
 	// r%64 of word r/64 stands for row r. Rows beyond the end of Dead are alive,
@@ -69,7 +70,7 @@ func (ix *Index) Search(dst []vector.Hit, q []float32, k int, o *SearchOptions) 
 	}
 	refine := o.Refine
 	if refine == 0 {
-		refine = max(2*k, ef/4)
+		refine = max(2*k, ef*2/ix.bits)
 	}
 	refine = min(max(refine, k), ix.n)
 	ef = min(max(ef, refine), ix.n)

@@ -176,6 +176,7 @@ func TestEstimates(t *testing.T) {
 	for _, m := range metrics {
 		c := wordRows(t, m, size(9000, 800))
 		ix := build(t, c, graph.Options{FlatBytes: -1})
+		coarse := build(t, c, graph.Options{FlatBytes: -1, Bits: 4})
 		for i := range 20 {
 			q := c.query(i)
 			hits, stats, err := ix.Search(nil, q, 20, nil)
@@ -188,6 +189,15 @@ func TestEstimates(t *testing.T) {
 			require.NoError(t, c.exact(t, q)(rows, scores))
 			for j, h := range hits {
 				require.InEpsilon(t, scores[j], h.Score, .05, "%v: estimate %v of %v", m, h.Score, scores[j])
+			}
+			hits, _, err = coarse.Search(nil, q, 20, nil)
+			require.NoError(t, err)
+			for j, h := range hits {
+				rows[j] = h.Row
+			}
+			require.NoError(t, c.exact(t, q)(rows, scores))
+			for j, h := range hits {
+				require.InEpsilon(t, scores[j], h.Score, .3, "%v, 4 bits: estimate %v of %v", m, h.Score, scores[j])
 			}
 		}
 	}

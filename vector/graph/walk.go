@@ -79,12 +79,12 @@ func (w *walker) reserve(n int) {
 // use makes q the query.
 func (w *walker) use(ix *Index, q []float32) {
 	ix.prepare(&w.prepared, q, ix.maxSquare)
-	w.query.Reset(vector.Code8, w.prepared.signed)
+	w.query.Reset(ix.kind(), w.prepared.signed)
 	w.weight, w.shift = w.prepared.weight, 0
 }
 
 // useCode makes a row's code the query. Distances are then those of codes,
-// less a constant.
+// less a constant. REQUIRES: 8-bit codes.
 func (w *walker) useCode(ix *Index, code []byte) {
 	signCodes(w.signed, code)
 	w.query.Reset(vector.Code8, w.signed)
