@@ -14,8 +14,8 @@
 //   - One process writes to a directory at a time; a second gets ErrLocked at once. A read-only open takes no lock.
 //     Beside a running writer it shows the store as of its opening; when the writer removes a file meanwhile, the
 //     open fails and may be tried again.
-//   - A search looks at every live row: it is exact, and its time grows with the rows. There is no vector index yet,
-//     no filter, and so no delete by filter.
+//   - A search looks at every live row of growing segments, and of sealed ones that have no index of the field and
+//     metric: it is exact there, and its time grows with the rows. There is no filter yet, and so no delete by filter.
 //   - Sealed segments are not merged yet. Each costs an open file (two, from 1 MiB of vectors on) and 2 bytes of
 //     memory a row, and each search visits each. Deleted rows keep their room on disk.
 //   - A primary key is unique within a partition, not within a collection. Only with a partition key, which hides the
@@ -45,6 +45,15 @@
 // prefix of that order, over growing and sealed segments and all partitions concerned, whatever goes on meanwhile; a
 // read that begins after a write returned sees the write. All reads one snapshot from the beginning of its loop to
 // the end.
+//
+// # Indexes
+//
+// Collection.CreateIndex defines an index of a vector field. Every sealed segment gets it in the background: first
+// codes of its rows, which are read instead of the vectors, then a graph over these codes, written to a file beside
+// the segment's. Neither Flush nor any write waits for that; WaitIndexed does. An index is derived: what is missing,
+// damaged or of another version is built again, and until then searches look at every row. The scores of hits are
+// those of the full vectors, whichever way they were found. What an index may miss is set by query.Search.Ef;
+// query.Search.Exact compares all rows.
 //
 // # Flush
 //
@@ -111,8 +120,9 @@
 //	catalogue.mu      orders edits; nothing is locked under it
 //
 // Close takes Engine.mu and Collection.mu before shard locks; by then it is alone. Goroutines are started by
-// Engine.start, labelled for pprof (selkie=...) and joined by Close: one ticker, and a flush for each partition that
-// has one to do, Options.Flushers of them at work. The log has two more.
+// Engine.start, labelled for pprof (selkie=...) and joined by Close: one ticker, two that make indexes (one loads files
+// and codes rows, one builds graphs), and a flush for each partition that has one to do, Options.Flushers of them at
+// work. A build has Options.IndexWorkers of its own. The log has two more.
 //
 // # Glossary
 //
@@ -135,7 +145,7 @@
 //	snapshot      a fixed view to read
 //	compaction    to merge sealed segments; not there yet
 //	checkpoint    a copy of a store made while it runs; not there yet
-//	index         a derived search structure of a segment; not there yet
+//	index         a derived search structure of a segment
 //
 // The files are drawn in docs/format, the whole is described in ARCHITECTURE.md.
 package engine
