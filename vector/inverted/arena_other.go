@@ -1,0 +1,5 @@
+//go:build !linux
+
+package inverted
+
+func adviseHuge([]byte) {}
