@@ -60,7 +60,6 @@ type RowRef struct{ View, Row uint32 }
 // Order lists the live rows of the views in the order of the primary key; rows of one key in the order of the views, then of the
 // rows. It is the order of the rows in the segment that Build writes.
 func Order(ctx context.Context, s *schema.Schema, views []View) ([]RowRef, error) {
-	var out []RowRef
 	key := s.PrimaryKey()
 	lists := make([][]RowRef, 0, len(views))
 	values := make([]*column.Builder, len(views))
@@ -91,20 +90,43 @@ func Order(ctx context.Context, s *schema.Schema, views []View) ([]RowRef, error
 			}
 		}
 	}
-	if len(lists) == 1 {
-		return lists[0], nil
-	}
-	for _, l := range lists {
-		out = append(out, l...)
-	}
 	keys := make([]column.Keys, len(views))
 	for i := range views {
-		keys[i] = column.KeysOf(key, values[i].Data())
+		if values[i] != nil {
+			keys[i] = column.KeysOf(key, values[i].Data())
+		}
 	}
-	slices.SortStableFunc(out, func(a, b RowRef) int {
-		return keys[a.View].At(int(a.Row)).Compare(keys[b.View].At(int(b.Row)))
-	})
-	return out, nil
+	// Neighbours are merged in rounds, so that rows of one key stay in the order of their views.
+	for len(lists) > 1 {
+		for i := 0; i < len(lists); i += 2 {
+			if i+1 < len(lists) {
+				lists[i/2] = mergeRefs(lists[i], lists[i+1], keys)
+			} else {
+				lists[i/2] = lists[i]
+			}
+		}
+		lists = lists[:(len(lists)+1)/2]
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	if len(lists) == 0 {
+		return nil, nil
+	}
+	return lists[0], nil
+}
+
+// mergeRefs merges two lists in key order; of equal keys a's comes first.
+func mergeRefs(a, b []RowRef, keys []column.Keys) []RowRef {
+	out := make([]RowRef, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if keys[b[0].View].Compare(int(b[0].Row), keys[a[0].View], int(a[0].Row)) < 0 {
+			out, b = append(out, b[0]), b[1:]
+		} else {
+			out, a = append(out, a[0]), a[1:]
+		}
+	}
+	return append(append(out, a...), b...)
 }
 
 // BuildSpec says which segment to build, and where.
@@ -118,6 +140,7 @@ type BuildSpec struct {
 	MinLSN    uint64
 	MaxLSN    uint64
 	Now       time.Time
+	Pace      func(bytes int) // called as the segment is written; it may wait. Nil: as fast as it goes
 }
 
 // Build writes the rows of the views as the files of a sealed segment. Nothing refers to them yet: the segment exists from the
@@ -294,27 +317,45 @@ func (b *builder) writeChunk(t *tableWriter, f *schema.Field, col *columnMeta, f
 	col.sums = append(col.sums, crc32.Checksum(b.value, castagnoli))
 	col.nulls += uint32(nulls)
 	col.bytes += uint64(len(b.value))
+	if b.spec.Pace != nil {
+		b.spec.Pace(len(b.value))
+	}
 	return t.put(b.key, b.value)
 }
 
 // gather appends the rows [from, to) of the new order.
 func (b *builder) gather(f *schema.Field, from, to uint32, dst *column.Builder) error {
 	refs := b.order[from:to]
-	for len(refs) > 0 {
-		n := 1
-		for n < len(refs) && refs[n].View == refs[0].View {
-			n++
+	if len(b.views) == 1 {
+		return b.views[0].Read(b.ctx, f, b.rowsOf(refs, 0), dst)
+	}
+	// Rows of several views are mixed: each view is read once for all of its rows.
+	parts, next := make([]column.Data, len(b.views)), make([]int, len(b.views))
+	for i, v := range b.views {
+		if rows := b.rowsOf(refs, uint32(i)); len(rows) > 0 {
+			part := column.NewBuilder(f.Width(), f.IsNullable)
+			if err := v.Read(b.ctx, f, rows, part); err != nil {
+				return err
+			}
+			parts[i] = part.Data()
 		}
-		b.rows = b.rows[:0]
-		for _, r := range refs[:n] {
-			b.rows = append(b.rows, r.Row)
-		}
-		if err := b.views[refs[0].View].Read(b.ctx, f, b.rows, dst); err != nil {
-			return err
-		}
-		refs = refs[n:]
+	}
+	for _, r := range refs {
+		dst.AppendRow(parts[r.View], next[r.View])
+		next[r.View]++
 	}
 	return nil
+}
+
+// rowsOf lists the rows of one view. It is overwritten by the next call.
+func (b *builder) rowsOf(refs []RowRef, view uint32) []uint32 {
+	b.rows = b.rows[:0]
+	for _, r := range refs {
+		if r.View == view {
+			b.rows = append(b.rows, r.Row)
+		}
+	}
+	return b.rows
 }
 
 func (b *builder) writeFilter(t *tableWriter) error {

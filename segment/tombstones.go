@@ -125,6 +125,17 @@ func (t *Tombstones) Unsaved(lsn uint64) []uint32 {
 	return rows
 }
 
+// UnsavedAfter calls fn for each tombstone with a greater LSN that is not in the catalogue yet, in the order of the LSNs.
+func (t *Tombstones) UnsavedAfter(lsn uint64, fn func(row uint32, lsn uint64)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, u := range t.unsaved {
+		if u.lsn > lsn {
+			fn(u.row, u.lsn)
+		}
+	}
+}
+
 // Saved tells that the tombstones up to the LSN are durable in the catalogue.
 func (t *Tombstones) Saved(lsn uint64) {
 	t.mu.Lock()
