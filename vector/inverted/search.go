@@ -164,6 +164,11 @@ func (s *searcher) threshold() uint32 {
 // that is looked up.
 const probeCost = 16
 
+// putOff is one over the share of the threshold that lists put off may make up.
+// With all of it fewer postings are read, but each of the many rows in any
+// other list is a candidate.
+const putOff = 2
+
 // window searches one window, in the cheapest way:
 //
 //  1. Not at all, when the bounds of its lists do not add up to the threshold.
@@ -203,25 +208,22 @@ func (s *searcher) window(w uint32) {
 // mark sets live to the rows of a window that may be found, and returns how
 // many they are.
 func (s *searcher) mark(w uint32) int {
-	o, n := &s.options, 0
-	first := int(w) * len(s.live)
-	for i := range s.live {
-		word := uint64(0)
-		at := first + i
-		if at < len(s.ix.present) {
-			word = s.ix.present[at]
+	live := s.live[:]
+	part := func(set []uint64) []uint64 { return set[min(len(set), int(w)*len(live)):] }
+	clear(live[copy(live, part(s.ix.present)):])
+	dead := part(s.options.Dead)
+	for i := range min(len(live), len(dead)) {
+		live[i] &^= dead[i]
+	}
+	if s.options.Allowed != nil {
+		allowed := part(s.options.Allowed)
+		clear(live[min(len(live), len(allowed)):])
+		for i := range min(len(live), len(allowed)) {
+			live[i] &= allowed[i]
 		}
-		if at < len(o.Dead) {
-			word &^= o.Dead[at]
-		}
-		if o.Allowed != nil {
-			if at < len(o.Allowed) {
-				word &= o.Allowed[at]
-			} else {
-				word = 0
-			}
-		}
-		s.live[i] = word
+	}
+	n := 0
+	for _, word := range live {
 		n += bits.OnesCount64(word)
 	}
 	return n
@@ -315,8 +317,8 @@ func (s *searcher) begin(w uint32, postings int) {
 // 1995), and scores those:
 //
 //  1. Lists are put off, long ones of small bounds first, as long as their
-//     greatest bounds together stay below the threshold: a row that is in none
-//     of the others cannot reach it.
+//     greatest bounds together stay below a share of the threshold: a row that
+//     is in none of the others cannot reach it.
 //  2. The bounds of the others are added up for all rows.
 //  3. Rows that could reach the threshold if they had the greatest bounds in
 //     all lists put off are candidates.
@@ -331,7 +333,7 @@ func (s *searcher) prune(w uint32, postings int, threshold uint32) {
 	off, rest := 0, uint32(0)
 	for i, at := range s.order {
 		l := &s.lists[at]
-		if rest+l.bound < threshold {
+		if (rest+l.bound)*putOff <= threshold {
 			rest += l.bound
 			s.order[i], s.order[off] = s.order[off], at
 			off++
