@@ -322,19 +322,20 @@ func (s *searcher) begin(w uint32, postings int) {
 //  2. The bounds of the others are added up for all rows.
 //  3. Rows that could reach the threshold if they had the greatest bounds in
 //     all lists put off are candidates.
-//  4. The lists put off are gone through, greatest bound first, and the
-//     candidates dwindle.
+//  4. The lists put off are gone through, and the candidates dwindle: see
+//     refine. Many candidates are not looked up; the bounds are completed.
 //  5. Those left are scored exactly.
 func (s *searcher) prune(w uint32, postings int, threshold uint32) {
 	s.order = append(s.order[:0], s.active...)
 	s.sort(s.order, func(a, b *list) bool {
 		return uint64(a.hi-a.lo)*uint64(b.bound) > uint64(b.hi-b.lo)*uint64(a.bound)
 	})
-	off, rest := 0, uint32(0)
+	off, rest, left := 0, uint32(0), 0
 	for i, at := range s.order {
 		l := &s.lists[at]
 		if (rest+l.bound)*putOff <= threshold {
 			rest += l.bound
+			left += int(l.hi - l.lo)
 			s.order[i], s.order[off] = s.order[off], at
 			off++
 			continue
@@ -342,11 +343,27 @@ func (s *searcher) prune(w uint32, postings int, threshold uint32) {
 		s.add(l)
 	}
 	s.rows = collect(s.rows[:0], &s.bounds, &s.live, threshold-rest)
-	s.sort(s.order[:off], func(a, b *list) bool { return a.bound > b.bound })
-	for _, at := range s.order[:off] {
+	if len(s.rows)*probeCost > left {
+		for _, at := range s.order[:off] {
+			s.add(&s.lists[at])
+		}
+		s.rows = collect(s.rows[:0], &s.bounds, &s.live, threshold)
+	} else {
+		s.refine(s.order[:off], rest, threshold)
+	}
+	clear(s.bounds[:])
+	s.rank(w, postings)
+}
+
+// refine adds the bounds of lists to the candidates, greatest bound first, and
+// drops those that cannot reach the threshold any more. rest is the sum of the
+// lists' greatest bounds.
+func (s *searcher) refine(off []uint32, rest, threshold uint32) {
+	s.sort(off, func(a, b *list) bool { return a.bound > b.bound })
+	for _, at := range off {
 		l := &s.lists[at]
 		if len(s.rows) == 0 || l.bound == 0 {
-			break
+			return
 		}
 		if len(s.rows)*probeCost > int(l.hi-l.lo) {
 			s.add(l)
@@ -362,8 +379,6 @@ func (s *searcher) prune(w uint32, postings int, threshold uint32) {
 		}
 		s.rows = kept
 	}
-	clear(s.bounds[:])
-	s.rank(w, postings)
 }
 
 // sort puts lists in an order, by insertion: they are few, and nearly in it.
