@@ -34,12 +34,13 @@ type writer struct {
 	buf    []byte // frames not yet written
 	bufOff int64  // where buf belongs in cur
 
-	dirty     bool      // records were written to cur
-	unsynced  bool      // records were written to cur since the last sync
-	deadline  time.Time // of the next interval sync, if unsynced
-	group     []*Record // the records being written, reused
-	lastGroup int       // records in the last group
-	syncTime  time.Duration
+	dirty    bool      // records were written to cur
+	unsynced bool      // records were written to cur since the last sync
+	deadline time.Time // of the next interval sync, if unsynced
+	group    []*Record // the records being written, reused
+	syncTime time.Duration
+	crowd    int64 // records in the last group, and in the queue when it became durable
+	vain     int   // waits of gather in which no record came, in a row; beyond maxVain, groups since
 }
 
 // run is the writer's loop. It ends when the log is closed and drained, or poisoned.
@@ -83,18 +84,44 @@ func (w *writer) run() {
 	}
 }
 
-// gather waits a moment for the queue to fill up again after a group of several records: their owners have just been
-// told, and most of them will append again. Without it groups alternate between the one who came first and all the
-// others, at twice the number of syncs. A lone appender is never made to wait.
+// gather waits a moment for those who were about when the last group became durable, in it or in the queue behind it: most of them
+// append again at once. Without it they fall into two crowds, of which each waits for the other's sync. It goes on while records keep
+// coming. A lone appender is never made to wait.
 func (w *writer) gather() {
-	if w.lastGroup < 2 || w.l.opts.Policy != SyncAlways || w.l.queued.Load() == 0 {
+	before := w.l.queued.Load()
+	if w.crowd < 2 || w.l.opts.Policy != SyncAlways || before == 0 {
 		return
 	}
-	end := time.Now().Add(min(max(w.syncTime/4, 20*time.Microsecond), 200*time.Microsecond))
-	for w.l.queued.Load() < int64(w.lastGroup) && time.Now().Before(end) {
+	if w.vain >= maxVain {
+		if w.vain++; w.vain < maxVain+groupsAfterVain {
+			return
+		}
+	}
+	patience := min(max(w.syncTime/4, 20*time.Microsecond), 200*time.Microsecond)
+	queued, start := before, time.Now()
+	for last := start; queued < w.crowd; {
 		runtime.Gosched()
+		now, n := time.Now(), w.l.queued.Load()
+		if n > queued {
+			queued, last = n, now
+		}
+		if now.Sub(last) > patience || now.Sub(start) > 2*w.syncTime {
+			break
+		}
+	}
+	if queued > before || queued >= w.crowd {
+		w.vain = 0
+	} else {
+		w.vain = min(w.vain+1, maxVain)
 	}
 }
+
+// After maxVain waits in which no record came, groupsAfterVain groups are written at once, and then one wait tries again: those who
+// append have more to do in between than is worth waiting for.
+const (
+	maxVain         = 3
+	groupsAfterVain = 15
+)
 
 // writeGroup writes all that is queued.
 // Commit point under SyncAlways: the return of SyncData.
@@ -122,7 +149,6 @@ func (w *writer) writeGroup() error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	w.lastGroup = len(w.group)
 	if !w.unsynced {
 		w.unsynced, w.deadline = true, time.Now().Add(w.l.opts.SyncInterval)
 	}
@@ -189,6 +215,7 @@ func (w *writer) publish() (wanted bool) {
 	l.stats.Groups++
 	l.stats.Records += uint64(len(w.group))
 	l.stats.LastGroup = len(w.group)
+	w.crowd = int64(len(w.group) + len(l.queue))
 	bytes := int64(0)
 	for _, r := range w.group {
 		bytes += r.span
