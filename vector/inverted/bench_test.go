@@ -86,3 +86,13 @@ func BenchmarkBuild(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*c.Rows()), "µs/row")
 }
+
+// BenchmarkOpen checks a whole file in memory.
+func BenchmarkOpen(b *testing.B) {
+	file := save(b, build(b, benchRows(b)))
+	b.SetBytes(int64(len(file)))
+	for b.Loop() {
+		_, err := inverted.Open(file, identity)
+		require.NoError(b, err)
+	}
+}

@@ -81,7 +81,8 @@ type searcher struct {
 	k       int
 	top     vector.TopK
 	lists   []list  // in ascending order of terms, that of exact sums
-	unit    float64 // the score that a bound of 1 stands for; 0 without bounds
+	bounded bool    // there are bounds
+	unit    float64 // the score that a bound of 1 stands for; 0 if none is positive
 
 	// Of the present window.
 	active []uint32 // the lists that have postings, ascending
@@ -129,9 +130,10 @@ func (s *searcher) use(ix *Index, q []byte, k int, o *SearchOptions) {
 		sum += l.reach
 		s.lists = append(s.lists, l)
 	}
+	s.bounded = len(s.lists) <= maxBounded
 	s.unit = 0
-	if n := len(s.lists); sum > 0 && n <= maxBounded {
-		s.unit = sum / float64(limit-1-2*n)
+	if s.bounded && sum > 0 {
+		s.unit = sum / float64(limit-1-2*len(s.lists))
 		for i := range s.lists {
 			l := &s.lists[i]
 			l.scale = uint32(math.Ceil(l.reach / s.unit * (1 << 16) / maxWeight * (1 + 1e-12)))
@@ -143,9 +145,11 @@ func (s *searcher) use(ix *Index, q []byte, k int, o *SearchOptions) {
 // adds to the score, in units. The scale has 16 bits behind the point.
 func boundOf(scale uint32, weight byte) uint32 { return (scale*uint32(weight) + 1<<16 - 1) >> 16 }
 
-// threshold returns the bound below which no row can be a hit: 0 as long as
-// any may be, that is, until k rows have been found and the last of them has a
-// positive score.
+// threshold returns the bound that a row needs in order to be a hit, if it lies
+// behind all rows offered so far: 0 as long as it needs none, that is, until k
+// rows have been found and the last of them has a score of 0 or more. Where
+// scores are equal the row offered first is kept, so one of a score of 0 is
+// replaced by a row with a positive product only, whose bound is 1 or more.
 //
 // A score is a sum in float64, whose partial sums are no greater than those of
 // the positive products alone, rounded to float32: so it exceeds the true sum
@@ -154,8 +158,11 @@ func boundOf(scale uint32, weight byte) uint32 { return (scale*uint32(weight) + 
 func (s *searcher) threshold() uint32 {
 	const least = 0x1p-126
 	worst, full := s.top.Threshold()
-	if !full || worst < least || s.unit == 0 {
+	switch {
+	case !full || worst < 0 || !s.bounded:
 		return 0
+	case worst < least:
+		return 1
 	}
 	return uint32(max(1, min(limit, float64(worst)*(1-0x1p-22)/s.unit)))
 }
@@ -175,7 +182,7 @@ const putOff = 2
 //  2. If few rows may be found: by looking up those.
 //  3. Without a threshold, which is so in the first window at least: by adding
 //     up the bounds of all lists, which gives a threshold. See begin.
-//  4. Where there can be no threshold: by adding up the products of all lists.
+//  4. Where no bounds would give one: by adding up the products of all lists.
 //  5. Else by MAXSCORE: see prune.
 func (s *searcher) window(w uint32) {
 	live := s.mark(w)
@@ -301,13 +308,12 @@ func (s *searcher) begin(w uint32, postings int) {
 		s.live[h.Row/64] &^= 1 << (h.Row % 64) // is not to be offered twice
 	}
 	s.rank(w, postings)
-	threshold := s.threshold()
-	if threshold == 0 {
+	if worst, full := s.top.Threshold(); !full || worst <= 0 {
 		clear(s.bounds[:])
 		s.all(w, postings)
 		return
 	}
-	s.rows = collect(s.rows[:0], &s.bounds, &s.live, threshold)
+	s.rows = collect(s.rows[:0], &s.bounds, &s.live, s.threshold())
 	clear(s.bounds[:])
 	s.rank(w, postings)
 }

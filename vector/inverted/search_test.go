@@ -163,6 +163,22 @@ func TestTextIsPruned(t *testing.T) {
 	}
 }
 
+// TestRareTermsSkip: once k rows score 0, windows without a term of the query
+// are not looked at.
+func TestRareTermsSkip(t *testing.T) {
+	c := random(rand.New(rand.NewPCG(9, 9)), 100_000, 2, 5, kinds["signed"], true)
+	ix := build(t, c)
+	for _, index := range []uint32{77, 3000} {
+		q := appendSparse(nil, []entry{{index, 1}})
+		hits, stats, err := ix.Search(nil, q, 10, nil)
+		require.NoError(t, err)
+		requireHits(t, c.truth(t, q, 10, nil), hits)
+		if index == 77 { // no row has it
+			require.Equal(t, 100_000/16384, stats.Skipped)
+		}
+	}
+}
+
 // TestManyTerms: a query of more terms than bounds allow is answered without.
 func TestManyTerms(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
