@@ -1,0 +1,4 @@
+package hosted
+
+// newCoderHNSW is missing: the module does not compile here.
+var newCoderHNSW func(string) subject

@@ -1,0 +1,172 @@
+package hosted
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/selkiedb/selkie/bench/harness/dataset"
+	"github.com/selkiedb/selkie/bench/harness/machine"
+	"github.com/selkiedb/selkie/bench/harness/worker"
+	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/engine"
+	"github.com/selkiedb/selkie/query"
+	"github.com/selkiedb/selkie/schema"
+)
+
+// selkie is the engine, by what a user can call.
+type selkie struct {
+	store string
+	exact bool // searches compare every row
+
+	set  *dataset.Set
+	eng  *engine.Engine
+	coll *engine.Collection
+	part *engine.Partition
+
+	stores int // numbers the folders of stores that operations make
+}
+
+func (s *selkie) version() string { return "engine" }
+
+// policy reads a sync policy's name.
+func policy(name string) (engine.SyncPolicy, error) {
+	for _, p := range []engine.SyncPolicy{engine.SyncAlways, engine.SyncInterval, engine.SyncNone} {
+		if p.String() == name {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: durability %q", worker.ErrUnsupported, name)
+}
+
+// open opens a store in a folder below the worker's, with a collection for rows of a dimension; it is made if it is not
+// there.
+func (s *selkie) open(ctx context.Context, folder string, dim int, o *engine.Options) (*engine.Engine, *engine.Collection, *engine.Partition, error) {
+	eng, err := engine.Open(filepath.Join(s.store, folder), o)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	coll, part, err := collection(ctx, eng, dim)
+	if err != nil {
+		eng.Close()
+		return nil, nil, nil, err
+	}
+	return eng, coll, part, nil
+}
+
+func collection(ctx context.Context, eng *engine.Engine, dim int) (*engine.Collection, *engine.Partition, error) {
+	const name = "rows"
+	coll, err := eng.Collection(name)
+	if err != nil {
+		coll, err = eng.CreateCollection(ctx, schema.New(name).With(schema.Int64("id").PrimaryKey(), schema.FloatVector("vector", dim)))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	part, err := coll.Partition(engine.DefaultPartition)
+	return coll, part, err
+}
+
+// load inserts the whole set in batches of 10,000 rows, into as many sealed segments as args say.
+func (s *selkie) load(ctx context.Context, set *dataset.Set, args worker.Args, progress func(done, of int)) (worker.Args, error) {
+	segments, err := args.Int("segments", 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.close(); err != nil {
+		return nil, err
+	}
+	s.stores++
+	s.set = set
+	o := &engine.Options{SegmentBytes: -1, MaxSegmentAge: -1, MaxSegmentIdle: -1, GrowingBytes: -1, Sync: engine.SyncNone}
+	if s.eng, s.coll, s.part, err = s.open(ctx, fmt.Sprintf("loaded-%d", s.stores), set.Dim, o); err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	var flushing time.Duration
+	for i := range segments {
+		lo, hi := i*set.Rows/segments, (i+1)*set.Rows/segments
+		if err := insertRange(ctx, s.part, set, lo, hi, 10_000, progress); err != nil {
+			return nil, err
+		}
+		flush := time.Now()
+		if _, err := s.part.Flush(ctx); err != nil {
+			return nil, err
+		}
+		flushing += time.Since(flush)
+	}
+	out := worker.Args{}
+	out.Set("load_s", time.Since(begin).Seconds())
+	out.Set("flush_s", flushing.Seconds())
+	return out, nil
+}
+
+// insertRange inserts rows of the set, whose numbers are their keys.
+func insertRange(ctx context.Context, part *engine.Partition, set *dataset.Set, lo, hi, batch int, progress func(done, of int)) error {
+	rows := make([]float32, batch*set.Dim)
+	ids := make([]int64, batch)
+	for ; lo < hi; lo += batch {
+		n := min(batch, hi-lo)
+		if err := set.Read(lo, lo+n, rows[:n*set.Dim]); err != nil {
+			return err
+		}
+		for i := range n {
+			ids[i] = int64(lo + i)
+		}
+		if _, err := part.Insert(ctx, column.Int64("id", ids[:n]), column.FloatVectorFlat("vector", set.Dim, rows[:n*set.Dim])); err != nil {
+			return err
+		}
+		progress(lo+n, set.Rows)
+	}
+	return nil
+}
+
+func (s *selkie) build(ctx context.Context, _ worker.Args, _ func(done, of int)) (worker.Args, error) {
+	out := worker.Args{}
+	if !s.exact {
+		begin := time.Now()
+		if err := s.coll.CreateIndex(ctx, schema.Index{Field: "vector", Metric: s.set.Metric.String()}); err != nil {
+			return nil, err
+		}
+		if err := s.coll.WaitIndexed(ctx); err != nil {
+			return nil, err
+		}
+		out.Set("build_s", time.Since(begin).Seconds())
+	}
+	out.Set("disk_mb", float64(machine.DiskBytes(s.eng.Dir()))/(1<<20))
+	return out, nil
+}
+
+func (s *selkie) searcher(ctx context.Context, k int, args worker.Args) (func(q []float32, out []int32) error, error) {
+	ef, err := args.Int("ef", 0)
+	if err != nil {
+		return nil, err
+	}
+	return func(q []float32, out []int32) error {
+		request := query.Nearest("vector", q).Metric(s.set.Metric).Limit(k)
+		switch {
+		case s.exact:
+			request.Exact()
+		case ef > 0:
+			request.Ef(max(ef, k))
+		}
+		hits, err := s.part.Search(ctx, request)
+		if err != nil {
+			return err
+		}
+		for i, h := range hits {
+			out[i] = int32(h.Key.Int)
+		}
+		return nil
+	}, nil
+}
+
+func (s *selkie) close() error {
+	if s.eng == nil {
+		return nil
+	}
+	err := s.eng.Close()
+	s.eng, s.coll, s.part = nil, nil, nil
+	return err
+}

@@ -1,0 +1,2 @@
+// Package machine tells what a measurement was made on, and binds the process to cores.
+package machine
