@@ -89,7 +89,7 @@ var (
 // fieldIndex is the index of one field as a segment uses it. It is safe for concurrent use.
 type fieldIndex interface {
 	// search appends the best rows that choice lets through.
-	search(ctx context.Context, q *vector.Query, choice *IndexSearch, dead []uint64, dst []vector.Hit) ([]vector.Hit, IndexStats, error)
+	search(ctx context.Context, q *vector.Query, choice IndexSearch, dead []uint64, dst []vector.Hit) ([]vector.Hit, IndexStats, error)
 	// save writes the index's file.
 	save(w io.Writer, id graph.Identity) error
 	memory() int64 // of our own

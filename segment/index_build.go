@@ -101,7 +101,18 @@ func (s *Sealed) BuildIndex(ctx context.Context, spec IndexSpec, b IndexBuild) e
 	if err != nil {
 		return err
 	}
+	return s.finishIndex(ctx, col, spec, b, running, g)
+}
+
+// finishIndex writes a graph to its file, and attaches it. An index without a graph needs no file.
+func (s *Sealed) finishIndex(ctx context.Context, col *vectorColumn, spec IndexSpec, b IndexBuild, running *indexBuild, g *graph.Index) error {
 	ix := newDenseIndex(g, col, nil)
+	if g.Flat() {
+		if !s.indexes.put(running, newAttached(spec, ix, IndexReady, 0)) {
+			return ErrIndexDropped
+		}
+		return nil
+	}
 	size, err := s.writeIndex(ctx, spec, b.TmpDir, ix)
 	if err != nil {
 		return err
@@ -162,7 +173,7 @@ func (s *Sealed) writeIndex(ctx context.Context, spec IndexSpec, tmpDir string, 
 		}
 	}()
 	f = vfs.NewSyncingFile(f, vfs.SyncingFileOptions{BytesPerSync: bytesPerSync})
-	w := &countingWriter{ctx: ctx, w: f}
+	w := &pieceWriter{ctx: ctx, w: f}
 	err = ix.save(w, s.identity(spec.ID))
 	if err == nil {
 		err = f.Sync()
@@ -173,24 +184,29 @@ func (s *Sealed) writeIndex(ctx context.Context, spec IndexSpec, tmpDir string, 
 	if err := s.fs.Rename(tmp, s.fs.PathJoin(s.dir, spec.FileName())); err != nil {
 		return 0, err
 	}
-	return w.n, syncDir(s.fs, s.dir)
+	if err := syncDir(s.fs, s.dir); err != nil {
+		return 0, errors.Join(err, s.removeIndexFile(spec.ID))
+	}
+	return w.n, nil
 }
 
-// countingWriter writes in pieces, until its context ends.
-type countingWriter struct {
-	ctx context.Context
-	w   io.Writer
-	n   int64
+// pieceWriter writes in pieces, until its context ends. It copies them first: a vfs.File may change what it is given.
+type pieceWriter struct {
+	ctx   context.Context
+	w     io.Writer
+	piece []byte
+	n     int64 // bytes written
 }
 
-const writePiece = 1 << 20
+const writePiece = 256 << 10
 
-func (w *countingWriter) Write(b []byte) (n int, err error) {
+func (w *pieceWriter) Write(b []byte) (n int, err error) {
 	for n < len(b) {
 		if err := w.ctx.Err(); err != nil {
 			return n, err
 		}
-		m, err := w.w.Write(b[n:min(len(b), n+writePiece)])
+		w.piece = append(w.piece[:0], b[n:min(len(b), n+writePiece)]...)
+		m, err := w.w.Write(w.piece)
 		n += m
 		w.n += int64(m)
 		if err != nil {

@@ -57,7 +57,7 @@ type denseSearcher struct {
 	block   []byte           // the same, copied
 }
 
-func (d *denseIndex) search(ctx context.Context, q *vector.Query, o *IndexSearch, dead []uint64, dst []vector.Hit) (hits []vector.Hit, _ IndexStats, err error) {
+func (d *denseIndex) search(ctx context.Context, q *vector.Query, o IndexSearch, dead []uint64, dst []vector.Hit) (hits []vector.Hit, _ IndexStats, err error) {
 	s, _ := d.searchers.Get().(*denseSearcher)
 	if s == nil {
 		s = &denseSearcher{col: d.col}
@@ -87,7 +87,7 @@ func (d *denseIndex) search(ctx context.Context, q *vector.Query, o *IndexSearch
 const spread = 0.65
 
 // ef is the number of candidates for this segment; 0 leaves it to the graph.
-func (d *denseIndex) ef(o *IndexSearch) int {
+func (d *denseIndex) ef(o IndexSearch) int {
 	if o.Total <= d.g.Rows() {
 		return o.Ef
 	}
@@ -137,7 +137,7 @@ func (s *denseSearcher) exact(rows []uint32, out []float32) error {
 // emptyIndex is the index of a field that the segment does not hold: no row has a vector.
 type emptyIndex struct{}
 
-func (emptyIndex) search(_ context.Context, _ *vector.Query, _ *IndexSearch, _ []uint64, dst []vector.Hit) ([]vector.Hit, IndexStats, error) {
+func (emptyIndex) search(_ context.Context, _ *vector.Query, _ IndexSearch, _ []uint64, dst []vector.Hit) ([]vector.Hit, IndexStats, error) {
 	return dst, IndexStats{}, nil
 }
 func (emptyIndex) save(io.Writer, graph.Identity) error { return nil }

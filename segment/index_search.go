@@ -35,13 +35,17 @@ func (v *SealedView) SearchIndex(ctx context.Context, f *schema.Field, q *vector
 	if err := ctx.Err(); err != nil {
 		return dst, IndexStats{}, true, err
 	}
-	hits, stats, err = a.ix.search(ctx, q, &o, v.dead.denseWords(), dst)
-	var fault *indexFault
-	if err != nil && errors.As(err, &fault) {
+	hits, stats, err = a.ix.search(ctx, q, o, v.dead.denseWords(), dst)
+	if err != nil && isIndexFault(err) {
 		v.s.indexes.lose(a)
 		return dst, stats, false, nil
 	}
 	return hits, stats, true, err
+}
+
+func isIndexFault(err error) bool {
+	var fault *indexFault
+	return errors.As(err, &fault)
 }
 
 // lose takes away an index that cannot be used any more.

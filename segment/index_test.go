@@ -202,13 +202,16 @@ func (x *indexed) check(m vector.Metric, ks ...int) float64 {
 // Whatever the element, the metric, and the way the files are read: an index finds what the scan finds, nearly always, and with its scores.
 func TestIndexFindsWhatTheScanFinds(t *testing.T) {
 	ks := []int{1, 10, 10, 10, 100, 3, 10, 2000, 25}
-	const rows = 2500
+	rows := 2500
+	if testing.Short() {
+		rows = 700
+	}
 	for _, c := range []struct {
 		f    *schema.Field
 		disk bool
 	}{
 		{schema.FloatVector("v", 40), false},
-		{schema.FloatVector("v", 100), true}, // two tables
+		{schema.FloatVector("v", 400), true}, // two tables
 		{schema.FloatVector("v", 3).Nullable(), true},
 		{schema.Float16Vector("v", 24).Nullable(), false},
 		{schema.BFloat16Vector("v", 33), true},
@@ -372,25 +375,25 @@ func TestRemoveIndexFiles(t *testing.T) {
 
 // Memory is counted while it is held, and no longer.
 func TestIndexMemory(t *testing.T) {
-	x := newIndexed(t, schema.FloatVector("v", 64), 5000, false)
+	x := newIndexed(t, schema.FloatVector("v", 256), 1200, false)
 	bare := x.MemoryBytes()
 	x.build(x.spec(1, vector.L2, forceGraph))
 	info, _ := x.IndexInfo(1)
-	require.Greater(t, info.MemoryBytes, int64(5000*64), "codes")
+	require.Greater(t, info.MemoryBytes, int64(1200*256), "codes")
 	require.Equal(t, bare+info.MemoryBytes, x.MemoryBytes())
 	x.check(vector.L2, 10, 1000)
 	touched := x.MemoryBytes() - bare - info.MemoryBytes
 	require.Positive(t, touched, "a file in memory cannot be mapped")
-	require.LessOrEqual(t, touched, int64(5000*64*4))
+	require.LessOrEqual(t, touched, int64(1200*256*4))
 	require.NoError(t, x.DropIndex(1))
 	require.Equal(t, bare+touched, x.MemoryBytes())
 
-	x = newIndexed(t, schema.FloatVector("v", 64), 5000, true)
+	x = newIndexed(t, schema.FloatVector("v", 256), 1200, true)
 	bare = x.MemoryBytes()
 	require.NoError(t, x.BuildIndex(context.Background(), x.spec(1, vector.L2, forceGraph), segment.IndexBuild{TmpDir: x.tmp, Mapped: true}))
 	x.check(vector.L2, 10, 1000)
 	info, _ = x.IndexInfo(1)
-	require.Less(t, info.MemoryBytes, int64(5000*64/2))
+	require.Less(t, info.MemoryBytes, int64(1200*256/2))
 	if segment.CanMap {
 		require.Equal(t, bare+info.MemoryBytes, x.MemoryBytes(), "vectors are read where they are mapped")
 	}
