@@ -121,24 +121,29 @@ func (ix *Index) validate(offsets [sections]int64) error {
 	return nil
 }
 
+// validateChunk checks the postings of a chunk of a list with these peaks.
 func (ix *Index) validateChunk(c uint32, high, low float32, wrong func(section int, format string, args ...any) error) error {
-	window, greatest := ix.heads[c]>>weightBits, byte(ix.heads[c])
+	first := ix.heads[c] >> weightBits * windowRows
+	rows := min(windowRows, uint32(ix.rows)-first)
+	present := ix.present[first/64:]
 	lo, hi := ix.starts[c], ix.starts[c+1]
-	weights, values := ix.weights[lo:hi], ix.values[lo:hi]
-	peak := max(high, low)
+	weights, values, greatest := ix.weights[lo:hi], ix.values[lo:hi], byte(ix.heads[c])
+	// What weightOf says, with the rounding of its division, but without it.
+	peak := float64(max(high, low)) / maxWeight * (1 + 0x1p-50)
 	next := uint32(0)
 	for i, local := range ix.locals[lo:hi] {
-		row := window*windowRows + uint32(local)
-		if uint32(local) < next || local >= windowRows || int64(row) >= int64(ix.rows) || ix.present[row/64]>>(row%64)&1 == 0 {
-			return wrong(secLocals, "row %d of %d, or it is absent, or does not ascend", row, ix.rows)
+		row := uint32(local)
+		if row < next || row >= rows || present[row/64]>>(row%64)&1 == 0 {
+			return wrong(secLocals, "row %d of %d, or it is absent, or does not ascend", first+row, ix.rows)
 		}
-		next = uint32(local) + 1
+		next = row + 1
 		value, weight := values[i], weights[i]
 		if !(value <= high && -value <= low) || value == 0 {
-			return wrong(secValues, "value %v of row %d, want -%v to %v", value, row, low, high)
+			return wrong(secValues, "value %v of row %d, want -%v to %v", value, first+row, low, high)
 		}
-		if weight > greatest || weight != weightOf(value, peak) {
-			return wrong(secWeights, "weight %d of row %d, want %d, and at most %d", weight, row, weightOf(value, peak), greatest)
+		if float64(max(value, -value)) > peak*float64(weight) || weight > greatest {
+			return wrong(secWeights, "weight %d of row %d, want %d at least, and at most %d",
+				weight, first+row, weightOf(value, max(high, low)), greatest)
 		}
 	}
 	return nil
