@@ -25,7 +25,8 @@ const sealRows = 20 // rows at which a segment seals itself in these tests
 // tiny are options with which everything that happens in a large store happens in a small one.
 func tiny(fs vfs.FS) *engine.Options {
 	return &engine.Options{
-		FS: fs, LogFileBytes: 8 << 10, CatalogueBytes: 4 << 10, CacheBytes: 1 << 20, SegmentRows: sealRows, Tick: time.Hour,
+		CompactBytes: -1, // the script compacts
+		FS:           fs, LogFileBytes: 8 << 10, CatalogueBytes: 4 << 10, CacheBytes: 1 << 20, SegmentRows: sealRows, Tick: time.Hour,
 	}
 }
 
@@ -53,6 +54,9 @@ func life() []step {
 		{kind: remove, coll: "keyed", keys: []int{0, 4, 11, 99}},
 		{kind: removeAll, coll: "plain", keys: []int{50, 103, 8888}},
 		{kind: flush, coll: "plain"}, // a tombstone on sealed rows, nothing else
+		{kind: index, coll: "plain"},
+		{kind: remove, coll: "plain", keys: []int{3}},
+		{kind: compact, coll: "plain"}, // one of the dead rows is in the log alone
 		{kind: createColl, coll: "text", collKind: textColl},
 		{kind: insert, coll: "text", keys: keyRange(0, 10), ver: 9},
 		{kind: insert, coll: "text", keys: keyRange(10, 25), ver: 10, to: "auto"},
@@ -66,6 +70,8 @@ func life() []step {
 		{kind: flush, coll: "plain", part: "other"},
 		{kind: remove, coll: "text", keys: keyRange(0, 12)},
 		{kind: flush, coll: "text"},
+		{kind: compact, coll: "text"},
+		{kind: unindex, coll: "plain"},
 		{kind: createPart, coll: "plain", part: "gone"},
 		{kind: insert, coll: "plain", part: "gone", keys: keyRange(300, 4), ver: 15},
 		{kind: flush, coll: "plain", part: "gone"},
@@ -82,6 +88,8 @@ func life() []step {
 		{kind: upsert, coll: "keyed", keys: keyRange(1, 4), ver: 19},
 		{kind: flushColl, coll: "twice"},
 		{kind: insert, coll: "twice", keys: []int{2}, ver: 20},
+		{kind: compact, coll: "twice"},
+		{kind: remove, coll: "twice", keys: []int{2}},
 	}
 }
 

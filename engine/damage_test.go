@@ -263,7 +263,7 @@ func probePart(ctx context.Context, kind collKind, r reader, all func(func(colum
 
 // damageLife has all kinds of files in two or three of each, and rows both in segments and in the log.
 func damageLife() []step {
-	return append(life()[:33],
+	return append(life()[:38],
 		step{kind: insert, coll: "plain", keys: keyRange(400, 9), ver: 30},
 		step{kind: upsert, coll: "keyed", keys: keyRange(2, 5), ver: 31},
 		step{kind: remove, coll: "plain", part: "other", keys: []int{201}},

@@ -40,7 +40,7 @@ func bigVector(key int64) []float32 {
 func bigStore(t testing.TB) image {
 	ctx := context.Background()
 	fs := vfs.NewMem()
-	opts := &engine.Options{FS: fs, LogFileBytes: 4 << 20}
+	opts := &engine.Options{FS: fs, LogFileBytes: 4 << 20, CompactBytes: -1}
 	eng, err := engine.Open(imageDir, opts)
 	require.NoError(t, err)
 	c, err := eng.CreateCollection(ctx, schema.New("big").With(schema.Int64("id").PrimaryKey(), schema.FloatVector("v", bigDim)))

@@ -49,6 +49,9 @@ type Engine struct {
 
 	indexer *indexer
 
+	compactWake chan struct{}
+	pacer       pacer
+
 	truncate sync.Mutex // one truncation of the log at a time
 	counters counters
 	failure  atomic.Pointer[error]
@@ -105,11 +108,16 @@ func open(dir string, o Options) (_ *Engine, err error) {
 	}
 	e.env = e.newEnv()
 	e.indexer = newIndexer(e)
+	e.compactWake = make(chan struct{}, 1)
 	if err := e.recoverStore(made); err != nil {
 		return nil, err
 	}
 	if !o.ReadOnly {
 		e.start("ticker", e.tick)
+		if o.CompactBytes > 0 {
+			e.start("compaction", e.compactor)
+			e.wakeCompactor()
+		}
 	}
 	e.start("index codes", func(ctx context.Context) { e.indexer.run(ctx, false) })
 	e.start("index graphs", func(ctx context.Context) { e.indexer.run(ctx, true) })
@@ -132,7 +140,13 @@ func (e *Engine) newEnv() *partition.Env {
 		Commit:        e.commitFlush,
 		Go:            e.goFlush,
 		Flushed:       e.flushed,
-		Sealed:        e.sealed,
+
+		CommitCompaction: e.commitCompaction,
+		Index:            e.indexMerged,
+		Pace:             e.pace,
+		Compacted:        e.compacted,
+		Removed:          e.removed,
+		Sealed:           e.sealed,
 	}
 	env.Budget.Waiting = e.memoryWanted
 	env.Budget.Closing = e.ctx.Done()
@@ -313,6 +327,7 @@ func (e *Engine) flushed(p *partition.Partition, r partition.Receipt, err error)
 	}
 	if err == nil {
 		e.indexer.wake()
+		e.wakeCompactor()
 		if err := e.truncateLog(); err != nil {
 			e.opts.Logger.Warn("truncating the log", "error", err)
 		}
@@ -404,6 +419,7 @@ func (e *Engine) tick(ctx context.Context) {
 		}
 		e.boundLog()
 		e.indexer.wake() // what failed may be due again
+		e.wakeCompactor()
 	}
 }
 

@@ -43,6 +43,7 @@ func goldenPath(version string) string {
 func goldenOptions() *engine.Options {
 	return &engine.Options{
 		LogFileBytes: 64 << 10,
+		CompactBytes: -1,
 		Now:          func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) },
 	}
 }

@@ -194,6 +194,9 @@ const (
 	renamePart stepKind = "rename partition"
 	dropPart   stepKind = "drop partition"
 	dropColl   stepKind = "drop collection"
+	compact    stepKind = "compact collection"
+	index      stepKind = "create index"
+	unindex    stepKind = "drop index"
 	reopen     stepKind = "reopen"
 )
 
@@ -368,6 +371,12 @@ func (s *session) run(ctx context.Context, st step) error {
 	case flushColl:
 		_, err = c.Flush(ctx)
 		return err
+	case compact:
+		return c.Compact(ctx)
+	case index:
+		return c.CreateIndex(ctx, schema.Index{Field: "v"})
+	case unindex:
+		return c.DropIndex(ctx, "v")
 	case removeAll:
 		_, err = c.Delete(ctx, kindOf(c).keys(st.keys))
 		return err

@@ -14,7 +14,8 @@ type counters struct {
 	seals, flushes, flushErrors, stalls atomic.Int64
 	flushedRows, flushedBytes, replayed atomic.Int64
 
-	indexBuilds, indexLoads, indexErrors, indexRejected atomic.Int64
+	indexBuilds, indexLoads, indexMerges, indexErrors, indexRejected        atomic.Int64
+	compactions, compactErrors, compactRead, compactWritten, compactDropped atomic.Int64
 }
 
 func (c *counters) flushed(r partition.Receipt, err error) {
@@ -37,7 +38,12 @@ type Metrics struct {
 	FlushedRows, FlushedBytes           int64
 	ReplayedRecords                     int64
 
+	Compactions, CompactErrors       int64
+	CompactReadBytes                 int64
+	CompactWrittenBytes, DroppedRows int64 // dropped: dead rows that compactions removed
+
 	IndexBuilds, IndexLoads    int64 // indexes of segments that were built, and read from their files
+	IndexMerges                int64 // indexes that were made of those of merged segments
 	IndexErrors, IndexRejected int64 // builds that went wrong, and files that could not be used
 	IndexBytes                 int64 // memory of indexes
 
@@ -57,6 +63,10 @@ func (e *Engine) Metrics() Metrics {
 		ReplayedRecords: e.counters.replayed.Load(), VisibleLSN: e.LSN(), CacheBytes: e.env.Cache.Bytes(),
 	}
 	m.IndexBuilds, m.IndexLoads = e.counters.indexBuilds.Load(), e.counters.indexLoads.Load()
+	m.IndexMerges = e.counters.indexMerges.Load()
+	m.Compactions, m.CompactErrors = e.counters.compactions.Load(), e.counters.compactErrors.Load()
+	m.CompactReadBytes, m.CompactWrittenBytes = e.counters.compactRead.Load(), e.counters.compactWritten.Load()
+	m.DroppedRows = e.counters.compactDropped.Load()
 	m.IndexErrors, m.IndexRejected = e.counters.indexErrors.Load(), e.counters.indexRejected.Load()
 	m.GrowingBytes, m.GrowingLimit = e.env.Budget.Used()
 	e.mu.RLock()
@@ -78,6 +88,14 @@ func (e *Engine) Metrics() Metrics {
 	return m
 }
 
+// WriteAmplification is how many bytes of segments were written for each byte that a flush wrote; 0 before the first flush.
+func (m Metrics) WriteAmplification() float64 {
+	if m.FlushedBytes == 0 {
+		return 0
+	}
+	return float64(m.FlushedBytes+m.CompactWrittenBytes) / float64(m.FlushedBytes)
+}
+
 // String gives the figures as lines of name and value.
 func (m Metrics) String() string {
 	var b strings.Builder
@@ -97,7 +115,13 @@ func (m Metrics) String() string {
 	line("flushes", m.Flushes)
 	line("flush errors", m.FlushErrors)
 	line("writer stalls", m.Stalls)
+	line("compactions", m.Compactions)
+	line("compaction errors", m.CompactErrors)
+	line("compacted bytes", fmt.Sprintf("%d read, %d written", m.CompactReadBytes, m.CompactWrittenBytes))
+	line("dropped rows", m.DroppedRows)
+	line("write amplification", fmt.Sprintf("%.2f", m.WriteAmplification()))
 	line("indexes built", m.IndexBuilds)
+	line("indexes merged", m.IndexMerges)
 	line("indexes loaded", m.IndexLoads)
 	line("index errors", m.IndexErrors)
 	line("indexes rejected", m.IndexRejected)

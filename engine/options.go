@@ -62,6 +62,17 @@ type Options struct {
 	// Flushers is how many partitions are flushed side by side. Default 2.
 	Flushers int
 
+	// CompactBytes is the size up to which small sealed segments are merged in the background, as many of like size at a time as make it worth
+	// while; segments with more than a fifth of their rows dead are rewritten. Default 1 GiB; negative: only Compact merges, up to 1 GiB.
+	CompactBytes int64
+	// CompactRows is the number of rows up to which segments are merged. Default 2 million.
+	CompactRows int64
+	// CompactIdle is the time without a flush after which small segments are merged however few they are. Default 10 s; negative: never.
+	CompactIdle time.Duration
+	// CompactShare is the share of one processor that merging takes while there is other work, 0 to 1. Default 0.5. Building the indexes of what
+	// was merged is not counted.
+	CompactShare float64
+
 	// IndexWorkers is how many goroutines build an index. Default: GOMAXPROCS.
 	IndexWorkers int
 	// IndexBuildBytes bounds the memory of building one index; one that needs more is not built, and its segment searched by codes. Default
@@ -83,6 +94,9 @@ type Options struct {
 	// Tick is how often ages, idle times and the size of the log are looked at. Default 1 s.
 	Tick time.Duration
 }
+
+// defaultCompactBytes is Options.CompactBytes where it is not given.
+const defaultCompactBytes = 1 << 30
 
 func (o *Options) withDefaults() Options {
 	var out Options
@@ -109,6 +123,12 @@ func (o *Options) withDefaults() Options {
 	def(&out.CatalogueBytes, defaultCatalogueBytes)
 	def(&out.CacheBytes, 64<<20)
 	def(&out.BatchBytes, 64<<20)
+	def(&out.CompactBytes, defaultCompactBytes)
+	def(&out.CompactRows, 2_000_000)
+	defTime(&out.CompactIdle, 10*time.Second)
+	if !(out.CompactShare > 0 && out.CompactShare <= 1) {
+		out.CompactShare = 0.5
+	}
 	defTime(&out.MaxSegmentAge, 24*time.Hour)
 	defTime(&out.MaxSegmentIdle, 10*time.Minute)
 	if out.Tick <= 0 {
@@ -141,6 +161,8 @@ type EventListener struct {
 	Stalled func(StallEvent)
 	Failed  func(FailEvent)
 	Indexed func(IndexEvent)
+	// Compacted tells of a merge of segments, or one that went wrong; then it will be tried again.
+	Compacted func(CompactEvent)
 	// IndexRejected tells of an index file that cannot be used. It is built again.
 	IndexRejected func(IndexRejectEvent)
 }
@@ -168,6 +190,13 @@ type IndexEvent struct {
 	Rows                  int64
 	Loaded                bool // from its file
 	Duration              time.Duration
+	Err                   error
+}
+
+// CompactEvent tells that segments were merged, or that it went wrong.
+type CompactEvent struct {
+	Collection, Partition string
+	Receipt               CompactReceipt
 	Err                   error
 }
 

@@ -125,7 +125,7 @@ func TestScopeOfKeys(t *testing.T) {
 // What a flush says it did is what it did, also when all there is to write is deletes.
 func TestReceipts(t *testing.T) {
 	ctx := context.Background()
-	o := engine.Options{FS: vfs.NewMem()}
+	o := engine.Options{FS: vfs.NewMem(), CompactBytes: -1}
 	eng, err := engine.Open("db", &o)
 	require.NoError(t, err)
 	coll, err := eng.CreateCollection(ctx, plainSchema("c"))

@@ -152,7 +152,11 @@ func (p *Partition) flushOnce(ctx context.Context) (Receipt, error) {
 			return Receipt{}, fmt.Errorf("flush of segment %s: %w", s.ID(), err)
 		}
 	}
-	edit, saved := p.flushEdit(v, builds, at)
+	p.committing.Lock()
+	defer p.committing.Unlock()
+	now := p.pin() // a compaction may have changed what is sealed
+	defer now.unref()
+	edit, saved := p.flushEdit(now, builds, at)
 	if len(edit.Added) == 0 && len(edit.Cuts) == 0 && saved == 0 {
 		return Receipt{}, nil
 	}
@@ -168,7 +172,8 @@ func (p *Partition) flushOnce(ctx context.Context) (Receipt, error) {
 		return Receipt{}, fmt.Errorf("flush: %w", err)
 	}
 	keep = true
-	p.install(v, builds, edit, at)
+	p.install(now, builds, edit, at)
+	p.lastFlush.Store(p.env.Now().UnixNano())
 	r := Receipt{Duration: p.env.Now().Sub(start), Tombstones: saved}
 	for _, m := range edit.Added {
 		r.Segments = append(r.Segments, m.ID)
@@ -188,44 +193,57 @@ func (p *Partition) build(ctx context.Context, b *built, at uint64) error {
 	if err != nil || len(order) == 0 {
 		return err
 	}
+	first, last := b.from.LSNs()
+	b.order = order
+	b.manifest, b.sealed, err = p.write(ctx, segment.BuildSpec{ID: b.from.ID(), Shard: b.from.shard, MinLSN: first, MaxLSN: last}, views, order, at)
+	return err
+}
+
+// write builds a segment in tmp/, reads it back, renames it to its place and opens it. Its name is durable once syncSegments returned. The
+// partition's part of the spec is filled in. After an error nothing is left in tmp/.
+func (p *Partition) write(
+	ctx context.Context, spec segment.BuildSpec, views []segment.View, order []segment.RowRef, at uint64,
+) (_ segment.Manifest, _ *segment.Sealed, err error) {
 	fs, env := p.env.FS, p.env
-	tmp := fs.PathJoin(env.TempDir, b.from.ID().String())
+	none := segment.Manifest{}
+	tmp := fs.PathJoin(env.TempDir, spec.ID.String())
 	if err := fs.RemoveAll(tmp); err != nil { // a flush that went wrong before
-		return err
+		return none, nil, err
 	}
 	if err := fs.MkdirAll(tmp, 0o755); err != nil {
-		return err
+		return none, nil, err
 	}
-	first, last := b.from.LSNs()
-	man, err := segment.Build(ctx, segment.BuildSpec{
-		FS: fs, Dir: tmp, ID: b.from.ID(), Partition: p.id, Shard: b.from.shard, Schema: p.schema,
-		MinLSN: first, MaxLSN: last, Now: env.Now(),
-	}, views, order)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, fs.RemoveAll(tmp)) // gone already if it has its place
+		}
+	}()
+	spec.FS, spec.Dir, spec.Partition, spec.Schema, spec.Now = fs, tmp, p.id, p.schema, env.Now()
+	man, err := segment.Build(ctx, spec, views, order)
 	if err != nil {
-		return errors.Join(err, fs.RemoveAll(tmp))
+		return none, nil, err
 	}
 	// Through a cache of its own, so that a large segment's blocks do not drive out those that readers use.
 	cache := segment.NewCache(readBackCache)
 	defer cache.Close()
 	check, err := segment.Open(fs, tmp, man, p.schema, cache, nil, at)
 	if err != nil {
-		return fmt.Errorf("reading back: %w", err)
+		return none, nil, fmt.Errorf("reading back: %w", err)
 	}
 	err = check.Verify(ctx)
 	check.Unref()
 	if err != nil {
-		return fmt.Errorf("reading back: %w", err)
+		return none, nil, fmt.Errorf("reading back: %w", err)
 	}
 	dir := fs.PathJoin(env.SegmentsDir, man.ID.String())
 	if err := fs.RemoveAll(dir); err != nil {
-		return err
+		return none, nil, err
 	}
 	if err := fs.Rename(tmp, dir); err != nil {
-		return err
+		return none, nil, err
 	}
-	b.manifest, b.order = man, order
-	b.sealed, err = segment.Open(fs, dir, man, p.schema, env.Cache, nil, at)
-	return err
+	sealed, err := segment.Open(fs, dir, man, p.schema, env.Cache, nil, at)
+	return man, sealed, err
 }
 
 func (p *Partition) syncSegments() error {

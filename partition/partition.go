@@ -39,6 +39,16 @@ type Env struct {
 	Commit func(ctx context.Context, e FlushEdit) error
 	// Go runs fn in the background under the engine's limit of flushes; ctx ends when the engine closes.
 	Go func(fn func(ctx context.Context))
+	// CommitCompaction is Commit for a compaction.
+	CommitCompaction func(ctx context.Context, e CompactEdit) error
+	// Index builds the indexes of a segment that was made of others, before it takes their place. Nil: it is left to whoever sees to it later.
+	Index func(ctx context.Context, p *Partition, s *segment.Sealed, from []segment.MergeSource) error
+	// Pace is called as a compaction writes; it may wait. Nil: as fast as it goes.
+	Pace func(bytes int)
+	// Compacted is told of each compaction.
+	Compacted func(p *Partition, r CompactReceipt, err error)
+	// Removed is told when the files of a segment that ended are gone, or could not be removed.
+	Removed func(s *segment.Sealed, err error)
 	// Flushed is told of each flush that wrote something or went wrong.
 	Flushed func(p *Partition, r Receipt, err error)
 	// Sealed is told of each segment that stopped growing.
@@ -102,6 +112,10 @@ type Partition struct {
 	closed   atomic.Bool
 
 	flush flushQueue
+
+	compacting sync.Mutex   // held by the one compaction that runs; outermost
+	committing sync.Mutex   // held from the look at the sealed segments' tombstones to the swap of what was committed; before the shards' locks
+	lastFlush  atomic.Int64 // Unix nanoseconds
 }
 
 // shard is the growing end of the rows whose keys hash to it.
@@ -130,6 +144,7 @@ func New(id uint64, env *Env, s *schema.Schema, r Restored) *Partition {
 			p.shards[c.Shard].cut = c.LSN
 		}
 	}
+	p.lastFlush.Store(env.Now().UnixNano())
 	slices.SortFunc(r.Sealed, func(a, b *segment.Sealed) int { return cmp.Compare(a.ID(), b.ID()) })
 	p.swapVersion(&version{growing: make([]*segment.Growing, n), sealed: r.Sealed})
 	for _, s := range r.Sealed {

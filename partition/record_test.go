@@ -5,6 +5,7 @@ package partition
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,7 +20,7 @@ func recordSample(t testing.TB, key *schema.Field) ([]*Partition, []*Write) {
 	s := segmenttest.Finish(t, schema.New("c").With(key).With(segmenttest.Scalars()...).With(segmenttest.Vectors()...))
 	var parts []*Partition
 	for id := range uint64(3) {
-		parts = append(parts, New(id+5, &Env{Clock: NewClock(0)}, s, Restored{}))
+		parts = append(parts, New(id+5, &Env{Clock: NewClock(0), Now: time.Now}, s, Restored{}))
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	keys := func(n int) column.Keys {

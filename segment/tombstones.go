@@ -38,6 +38,13 @@ func NewTombstones(dead *Dead, lsn uint64) *Tombstones {
 	return t
 }
 
+// Reset starts anew. REQUIRES: nobody uses t yet.
+func (t *Tombstones) Reset(dead *Dead, lsn uint64) {
+	t.pending, t.unsaved = nil, nil
+	t.folded.Store(&foldedDead{dead: dead, upTo: lsn})
+	t.marked.Store(dead)
+}
+
 // Has reports whether the row carries a tombstone, visible or not yet.
 func (t *Tombstones) Has(row uint32) bool { return t.marked.Load().Has(row) }
 
