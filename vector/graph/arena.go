@@ -32,10 +32,3 @@ func alignedUint32(n int) []uint32 {
 	}
 	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(alignedBytes(4*n)))), n)
 }
-
-func alignedUint64(n int) []uint64 {
-	if n == 0 {
-		return nil
-	}
-	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(alignedBytes(8*n)))), n)
-}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"testing"
 
@@ -91,10 +92,28 @@ func BenchmarkSearch(b *testing.B) {
 
 func BenchmarkBuild(b *testing.B) {
 	c := benchRows(b)
+	debug.FreeOSMemory()
+	before, peak, bytes := resident(), 0, 0
 	for b.Loop() {
-		build(b, c, graph.Options{})
+		ix := build(b, c, graph.Options{Progress: func(int, int) { peak = max(peak, resident()) }})
+		bytes = ix.Bytes()
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*c.n()), "µs/row")
+	b.ReportMetric(float64(peak-before)/float64(bytes), "peak/index")
+}
+
+// resident returns the bytes that the process has in memory; 0 where the
+// system does not say.
+func resident() int {
+	var all, pages int
+	b, err := os.ReadFile("/proc/self/statm")
+	if err == nil {
+		_, err = fmt.Sscan(string(b), &all, &pages)
+	}
+	if err != nil {
+		return 0
+	}
+	return pages * os.Getpagesize()
 }
 
 // BenchmarkMerge adds a tenth to nine tenths, and a half to a half.

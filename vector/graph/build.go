@@ -53,7 +53,8 @@ func build(ctx context.Context, src Source, metric vector.Metric, options Option
 			return nil, err
 		}
 	}
-	rows, err := encodeRows(ctx, src, z, nil, o.Workers)
+	said := newProgress(&o, n)
+	rows, err := encodeRows(ctx, src, z, nil, o.Workers, said, shareEncode)
 	if err != nil {
 		return nil, err
 	}
@@ -62,31 +63,37 @@ func build(ctx context.Context, src Source, metric vector.Metric, options Option
 		if o.Bits == 4 {
 			ix.nibbles(o.Workers)
 		}
+		said.finish()
 		return ix, nil
 	}
-	edges, spare, err := buildEdges(ctx, rows, &o, p)
+	edges, err := buildEdges(ctx, rows, &o, p, said)
 	if err != nil {
 		return nil, err
 	}
-	return finish(ctx, z, rows, nil, edges, spare, &o)
+	ix, err := finish(ctx, z, rows, nil, edges, &o)
+	if err == nil {
+		said.finish()
+	}
+	return ix, err
 }
 
-// buildEdges makes the graph of rows: steps 2 to 4. The second adjacency is
-// memory of the same size that is no longer used.
-func buildEdges(ctx context.Context, rows *codedRows, o *Options, p plan) (edges, spare *adjacency, err error) {
+// buildEdges makes the graph of rows: steps 2 to 4.
+func buildEdges(ctx context.Context, rows *codedRows, o *Options, p plan, said *progress) (*adjacency, error) {
 	workers := make([]*leafWorker, o.Workers)
 	pruners := make([]*pruner, o.Workers)
 	for i := range workers {
 		workers[i] = newLeafWorker(o.workerRows(), rows.stride)
 		pruners[i] = newPruner(workers[i], o.Alpha)
 	}
-	c := carver{codedRows: rows, maxLeaf: o.LeafRows, fan: o.FanOut, seed: o.Seed, workers: workers}
+	c := carver{codedRows: rows, maxLeaf: o.LeafRows, fan: o.FanOut, seed: o.Seed, workers: workers, progress: said}
 	groups, err := c.carve(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	first := newAdjacency(rows.n, o.Degree)
+	defer groups.memory.free()
+	edges := newAdjacency(rows.n, o.Degree)
 	lists := newCandidates(p.passRows, o.Candidates)
+	defer lists.memory.free()
 	for lo := 0; lo < rows.n; lo += p.passRows {
 		hi := min(lo+p.passRows, rows.n)
 		lists.start(lo, hi)
@@ -101,6 +108,7 @@ func buildEdges(ctx context.Context, rows *codedRows, o *Options, p plan) (edges
 				w := workers[worker]
 				w.load(rows, leaf)
 				lists.addLeaf(w, rows, from, to)
+				said.add(shareLeaves, to-from, len(groups.rows))
 			}
 		})
 		each(o.Workers, hi-lo, 64, func(worker, from, to int) {
@@ -108,37 +116,40 @@ func buildEdges(ctx context.Context, rows *codedRows, o *Options, p plan) (edges
 				return
 			}
 			for r := lo + from; r < lo+to; r++ {
-				first.set(uint32(r), pruners[worker].prune(rows, lists.list(r), o.Degree, false))
+				edges.set(uint32(r), pruners[worker].prune(rows, lists.list(r), o.Degree, false))
 			}
+			said.add(sharePrune, to-from, rows.n)
 		})
 		if err := ctx.Err(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	groups, lists = nil, nil
-	into := reverse(first, 0, rows.n, rows.n)
-	second := newAdjacency(rows.n, o.Degree)
+	groups.memory.free()
+	lists.memory.free()
+	into := reverse(edges, 0, rows.n, rows.n)
+	defer into.memory.free()
 	each(o.Workers, rows.n, 64, func(worker, from, to int) {
 		if ctx.Err() != nil {
 			return
 		}
 		for r := from; r < to; r++ {
-			pruners[worker].join(rows, first, uint32(r), into.into(uint32(r)), second)
+			pruners[worker].join(rows, edges, uint32(r), into.into(uint32(r)))
 		}
+		said.add(shareJoin, to-from, rows.n)
 	})
-	return second, first, ctx.Err()
+	return edges, ctx.Err()
 }
 
-// finish makes an index of the coded rows and their edges: steps 5 and 6. The
-// offset of row i of rows is offsets[i], or i if offsets is nil; spare is
-// memory to use.
-func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32, edges, spare *adjacency, o *Options) (*Index, error) {
+// finish makes an index of the coded rows and their edges, which become its
+// own: steps 5 and 6. The offset of row i of rows is offsets[i], or i if
+// offsets is nil.
+func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32, edges *adjacency, o *Options) (*Index, error) {
 	entries := drawEntries(rows.n, o)
 	order, roots := breadthFirst(edges, rows.n, entries[0])
 	ix := &Index{
 		quantizer: z,
-		codedRows: newCodedRows(rows.n, rows.stride),
-		adjacency: spare,
+		codedRows: rows,
+		adjacency: edges,
 		rows:      rows.n,
 		toRow:     order,
 		toLabel:   alignedUint32(rows.n),
@@ -146,18 +157,21 @@ func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32
 	for label, row := range order {
 		ix.toLabel[row] = uint32(label)
 	}
-	each(o.Workers, rows.n, 1024, func(_, lo, hi int) {
-		for label := lo; label < hi; label++ {
-			row := order[label]
-			copy(ix.at(uint32(label)), rows.at(row))
-			ix.square[label], ix.sum[label] = rows.square[row], rows.sum[row]
-			to := ix.row(uint32(label))
-			for i, next := range edges.row(row) {
-				if next != none {
-					next = ix.toLabel[next]
-				}
-				to[i] = next
+	each(o.Workers, len(edges.next), 1<<16, func(_, lo, hi int) {
+		for i, next := range edges.next[lo:hi] {
+			if next != none {
+				edges.next[lo+i] = ix.toLabel[next]
 			}
+		}
+	})
+	rows.sum = nil
+	// In place, as twice the memory would be the most a build needs.
+	each(o.Workers, 2, 1, func(_, part, _ int) {
+		if part == 0 {
+			reorder(edges.next, edges.degree, order)
+		} else {
+			reorder(rows.codes, rows.stride, order)
+			reorder(rows.square, 1, order)
 		}
 	})
 	for i, row := range entries {
@@ -169,7 +183,6 @@ func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32
 	if err := connect(ctx, ix, roots); err != nil {
 		return nil, err
 	}
-	ix.sum = nil
 	if o.Bits == 4 {
 		ix.nibbles(o.Workers)
 	}

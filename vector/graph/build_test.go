@@ -278,6 +278,40 @@ func TestBuildEndsEarly(t *testing.T) {
 	}
 }
 
+func TestProgress(t *testing.T) {
+	c := wordRows(t, vector.L2, size(5000, 900))
+	for _, tc := range []struct {
+		name string
+		make func(o graph.Options) (*graph.Index, error)
+	}{
+		{"graph", func(o graph.Options) (*graph.Index, error) {
+			return graph.Build(context.Background(), c.source(), c.metric, o)
+		}},
+		{"flat", func(o graph.Options) (*graph.Index, error) {
+			o.FlatBytes = 1 << 30
+			return graph.Build(context.Background(), c.source(), c.metric, o)
+		}},
+		{"merge", func(o graph.Options) (*graph.Index, error) {
+			parts := divide(t, c, 1, []float64{.7, .3}, 0, graph.Options{FlatBytes: -1})
+			return graph.Merge(context.Background(), parts, c.source(), c.metric, o)
+		}},
+	} {
+		calls, last := 0, 0
+		_, err := tc.make(graph.Options{FlatBytes: -1, LeafRows: 100, Workers: 2, Progress: func(done, total int) {
+			require.Equal(t, c.n(), total)
+			require.Greater(t, done, last)
+			last = done
+			calls++
+		}})
+		require.NoError(t, err)
+		require.Equal(t, c.n(), last, tc.name)
+		require.LessOrEqual(t, calls, 201, tc.name)
+		if tc.name != "flat" {
+			require.Greater(t, calls, 10, tc.name)
+		}
+	}
+}
+
 // counting is a context that ends when it was asked a number of times.
 type counting struct {
 	context.Context

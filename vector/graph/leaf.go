@@ -104,6 +104,7 @@ func (w *leafWorker) nearest(c *codedRows, a uint32, places []uint16) {
 type candidates struct {
 	lo, hi int // the range
 	k      int
+	memory *region
 	keys   []uint64 // (hi-lo) × k
 	sizes  []uint16
 	// locks guard the lists, row r by r modulo their number. A leaf's worker
@@ -119,7 +120,8 @@ const farther = 1 << 29
 const maxTwins = 4
 
 func newCandidates(rows, k int) *candidates {
-	return &candidates{k: k, keys: alignedUint64(rows * k), sizes: make([]uint16, rows)}
+	memory := newRegion(rows*(8*k+2), 2)
+	return &candidates{k: k, memory: memory, keys: carveOut[uint64](memory, rows*k), sizes: carveOut[uint16](memory, rows)}
 }
 
 // start empties the lists and gives them to the rows lo to hi-1.

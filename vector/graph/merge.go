@@ -83,7 +83,8 @@ func merge(ctx context.Context, parts []Part, src Source, metric vector.Metric, 
 	for i, row := range m.offsets {
 		place[row] = uint32(i)
 	}
-	if m.rows, err = encodeRows(ctx, src, z, place, o.Workers); err != nil {
+	said := newProgress(&o, n)
+	if m.rows, err = encodeRows(ctx, src, z, place, o.Workers, said, .2); err != nil {
 		return nil, err
 	}
 	for i := range m.workers {
@@ -95,11 +96,15 @@ func merge(ctx context.Context, parts []Part, src Source, metric vector.Metric, 
 		}
 	}
 	for i := 1; i < len(parts); i++ {
-		if err := m.joinPart(ctx, z, i); err != nil {
+		if err := m.joinPart(ctx, z, i, said); err != nil {
 			return nil, err
 		}
 	}
-	return finish(ctx, z, m.rows, m.offsets, m.edges, newAdjacency(n, o.Degree), &o)
+	ix, err := finish(ctx, z, m.rows, m.offsets, m.edges, &o)
+	if err == nil {
+		said.finish()
+	}
+	return ix, err
 }
 
 // live returns the number of rows that are in the merged segment.
@@ -143,10 +148,10 @@ func checkParts(parts []Part, src Source, metric vector.Metric) error {
 	return nil
 }
 
-// planMerge checks that a merge keeps to its memory: twice the codes and the
-// edges, and some numbers a row.
+// planMerge checks that a merge keeps to its memory: the codes, the edges, those
+// from a part to the ones before, and some numbers a row.
 func (o *Options) planMerge(n, stride int) error {
-	need := int64(n)*int64(2*(stride+8)+8*o.Degree+40) + int64(o.Workers)*int64(o.workerRows())*int64(stride+40)
+	need := int64(n)*int64(stride+8+8*o.Degree+40) + int64(o.Workers)*int64(o.workerRows())*int64(stride+40)
 	if o.MemoryBudget > 0 && need > o.MemoryBudget {
 		return fmt.Errorf("%w: a graph of %d rows needs %d bytes to merge, the budget is %d", ErrMemory, n, need, o.MemoryBudget)
 	}
@@ -259,13 +264,13 @@ func (m *merger) buildPart(ctx context.Context, lo, hi int) error {
 		return nil
 	}
 	o := *m.Options
-	o.MemoryBudget = 0
+	o.MemoryBudget, o.Progress = 0, nil
 	rows := m.rows.part(lo, hi)
 	p, err := o.plan(rows.n, rows.stride)
 	if err != nil {
 		return err
 	}
-	edges, _, err := buildEdges(ctx, rows, &o, p)
+	edges, err := buildEdges(ctx, rows, &o, p, nil)
 	if err != nil {
 		return err
 	}
@@ -293,7 +298,7 @@ const (
 )
 
 // joinPart connects the graph of part i with that of the parts before it.
-func (m *merger) joinPart(ctx context.Context, z *quantizer, i int) error {
+func (m *merger) joinPart(ctx context.Context, z *quantizer, i int, said *progress) error {
 	lo, hi := m.start(i), m.ends[i]
 	before := &Index{quantizer: z, codedRows: m.rows.part(0, lo), adjacency: m.edges, rows: lo}
 	before.setMaxSquare()
@@ -333,13 +338,15 @@ func (m *merger) joinPart(ctx context.Context, z *quantizer, i int) error {
 				p.joined = list[:0]
 				m.edges.set(row, p.prune(m.rows, p.rank(m.rows, row, list), m.Degree, false))
 			}
+			said.add(.7, to-from, m.rows.n-m.ends[0])
 		})
 	}
 	into := reverse(m.edges, lo, hi, lo)
+	defer into.memory.free()
 	each(m.Workers, lo, 64, func(worker, from, to int) {
 		for r := from; r < to; r++ {
 			if extra := into.into(uint32(r)); len(extra) > 0 {
-				m.workers[worker].join(m.rows, m.edges, uint32(r), extra, m.edges)
+				m.workers[worker].join(m.rows, m.edges, uint32(r), extra)
 			}
 		}
 	})

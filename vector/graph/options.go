@@ -39,9 +39,15 @@ type Options struct {
 	Seed uint64
 	// Workers is the number of goroutines; 0 means GOMAXPROCS.
 	Workers int
-	// MemoryBudget bounds the memory of a build in bytes; 0 means no bound. A
-	// build that cannot keep to it is refused with ErrMemory. See Memory.
+	// MemoryBudget bounds the memory of a build in bytes. A build that cannot
+	// keep to it is refused with ErrMemory. 0 means no bound: a build then takes
+	// about one and a half times the finished index. See Memory.
 	MemoryBudget int64
+	// Progress, if not nil, is told now and then, at most some hundred times,
+	// how much of a build or merge is done: done of total, which is the number
+	// of rows, growing and at last equal. It is never called twice at once, and
+	// holds the build up while it runs.
+	Progress func(done, total int)
 }
 
 // Bounds of the options.
@@ -115,29 +121,33 @@ type plan struct {
 // plan works out the memory of a build of n rows:
 //
 //	codes    n · (stride + 8)
-//	leaves   n · 4 · 1.5 · fan-out while carving, two thirds of it after
+//	carving  n · (8 · first + 6 · all), first and all being the fan-out of the
+//	         first level and that of both
+//	leaves   n · 4 · all
 //	lists    passRows · (8 · Candidates + 2)
-//	edges    n · 4 · Degree, twice, and once more reversed
-//	order    the codes once more
+//	edges    n · 4 · Degree, and once more reversed with 8 · n
 //
-// They are not all there at once: codes, leaves, lists and one set of edges;
-// then codes and three sets of edges; then twice the codes and two sets.
-// Lists are made for a part of the rows at a time, as large as the later
-// steps leave room for; more parts cost little time.
+// They are not all there at once: codes, leaves and what carving takes; then
+// codes, leaves, lists and edges; then codes and edges both ways; then codes,
+// edges, and some numbers. Lists are made for a part of the rows at a time, as
+// large as the other steps leave room for; more parts cost little time.
 func (o *Options) plan(n, stride int) (plan, error) {
 	rows := int64(n)
 	codes := rows * int64(stride+8)
-	leaves := rows * int64(4*o.FanOut[0]*o.FanOut[1])
+	all := int64(o.FanOut[0] * o.FanOut[1])
+	leaves := rows * 4 * all
 	edges := rows * int64(4*o.Degree)
 	workers := int64(o.Workers) * int64(o.workerRows()) * int64(stride+40)
 	perRow := int64(8*o.Candidates + 2)
 	least := max(
-		codes+leaves*3/2,
+		codes+leaves+rows*(8*int64(o.FanOut[0])+6*all),
 		codes+leaves+edges+perRow*(rows+maxPasses-1)/maxPasses,
-		codes+3*edges+16*rows,
-		2*codes+2*edges+8*rows,
+		codes+2*edges+8*rows,
+		codes+edges+24*rows,
 	) + workers
-	room := max(least, 64<<20)
+	// Edges both ways are seldom as many as there is room for, so what they
+	// might need is not spent on lists.
+	room := max((codes+edges)*7/5, 16<<20)
 	if o.MemoryBudget > 0 {
 		if least > o.MemoryBudget {
 			return plan{}, fmt.Errorf("%w: a graph of %d rows needs %d bytes to build, the budget is %d",
@@ -145,7 +155,7 @@ func (o *Options) plan(n, stride int) (plan, error) {
 		}
 		room = o.MemoryBudget
 	}
-	passRows := min(rows, max(1, (room-workers-codes-leaves-edges)/perRow))
+	passRows := min(rows, max((rows+maxPasses-1)/maxPasses, (room-workers-codes-leaves-edges)/perRow))
 	p := plan{passes: int((rows + passRows - 1) / passRows)}
 	p.passRows = (n + p.passes - 1) / p.passes
 	p.peak = max(least, workers+codes+leaves+edges+perRow*int64(p.passRows))

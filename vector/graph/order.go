@@ -34,6 +34,32 @@ func breadthFirst(edges *adjacency, n int, start uint32) (order, roots []uint32)
 	return order, roots
 }
 
+// reorder moves records of size elements so that record i becomes what record
+// order[i] was. REQUIRES: order is a permutation.
+func reorder[E any](elements []E, size int, order []uint32) {
+	moved := make([]uint64, (len(order)+63)/64)
+	held := make([]E, size)
+	at := func(i uint32) []E { return elements[int(i)*size:][:size] }
+	for first := range uint32(len(order)) {
+		if moved[first>>6]>>(first&63)&1 != 0 || order[first] == first {
+			continue
+		}
+		// A cycle: each place takes over from the next.
+		copy(held, at(first))
+		to := first
+		for {
+			moved[to>>6] |= 1 << (to & 63)
+			from := order[to]
+			if from == first {
+				copy(at(to), held)
+				break
+			}
+			copy(at(to), at(from))
+			to = from
+		}
+	}
+}
+
 // connect gives every label an incoming path from label 0, at which the walk
 // that ordered them began. Labels below the first of roots have one; from each
 // root its successors up to the next root do. So each root in turn gets an edge

@@ -9,8 +9,9 @@ import (
 // leaves are overlapping groups of rows that lie near each other. Each row is
 // in several; rows of a leaf ascend.
 type leaves struct {
-	rows []uint32
-	ends []int // leaf i is rows[ends[i-1]:ends[i]]
+	rows   []uint32
+	ends   []int // leaf i is rows[ends[i-1]:ends[i]]
+	memory *region
 }
 
 func (l *leaves) count() int { return len(l.ends) }
@@ -44,6 +45,7 @@ type carver struct {
 	fan     [2]int // groups that a row joins on the first and second level
 	seed    uint64
 	workers []*leafWorker
+	*progress
 }
 
 const (
@@ -62,36 +64,62 @@ type group struct {
 }
 
 func (c *carver) carve(ctx context.Context) (*leaves, error) {
-	all := make([]uint32, c.n)
+	// A row is in as many leaves as it may choose, or fewer.
+	out := &leaves{memory: newRegion(4*c.n*c.fan[0]*c.fan[1], 1)}
+	out.rows = carveOut[uint32](out.memory, c.n*c.fan[0]*c.fan[1])[:0]
+	level, err := c.carveInto(ctx, out)
+	if err != nil {
+		out.memory.free()
+		return nil, err
+	}
+	c.add(shareCarve, max(2-level, 0), 2)
+	return out, nil
+}
+
+// carveInto carves all rows and returns the number of levels that took.
+func (c *carver) carveInto(ctx context.Context, out *leaves) (level int, err error) {
+	// The rows of a level's groups, and of the next one's.
+	rows := newRegion(4*c.n, 1)
+	defer func() { rows.free() }()
+	all := carveOut[uint32](rows, c.n)
 	for i := range all {
 		all[i] = uint32(i)
 	}
-	out := &leaves{}
 	if len(all) <= c.maxLeaf {
 		out.add(all)
-		return out, nil
+		return 0, nil
 	}
 	groups := []group{{rows: all}}
-	for level := 0; len(groups) > 0; level++ {
+	for ; len(groups) > 0; level++ {
 		if level == maxLevels {
 			for _, g := range groups {
 				c.cut(g.rows, out)
 			}
 			break
 		}
+		size := 0
 		for i := range groups {
 			c.draw(&groups[i], level, i)
+			size += len(groups[i].rows) * groups[i].fan
 		}
-		if err := c.choose(ctx, groups); err != nil {
-			return nil, err
+		chosen := newRegion(2*size, len(groups))
+		for i := range groups {
+			groups[i].chosen = carveOut[uint16](chosen, len(groups[i].rows)*groups[i].fan)
 		}
+		if err := c.choose(ctx, groups, level); err != nil {
+			chosen.free()
+			return level, err
+		}
+		members := newRegion(4*size, len(groups))
 		var next []group
 		for i := range groups {
-			next = c.divide(&groups[i], next, out)
+			next = c.divide(&groups[i], next, out, carveOut[uint32](members, len(groups[i].chosen)))
 		}
-		groups = next
+		chosen.free()
+		rows.free()
+		groups, rows = next, members
 	}
-	return out, nil
+	return level, nil
 }
 
 // draw picks a group's leaders.
@@ -117,14 +145,15 @@ func (c *carver) draw(g *group, level, number int) {
 			g.leaders = append(g.leaders, row)
 		}
 	}
-	g.chosen = make([]uint16, n*g.fan)
 }
 
 // choose finds the nearest leaders of all rows of all groups.
-func (c *carver) choose(ctx context.Context, groups []group) error {
+func (c *carver) choose(ctx context.Context, groups []group, level int) error {
 	type piece struct{ group, lo, hi int }
 	var pieces []piece
+	all := 0
 	for i, g := range groups {
+		all += len(g.rows)
 		for lo := 0; lo < len(g.rows); lo += carvePiece {
 			pieces = append(pieces, piece{i, lo, min(lo+carvePiece, len(g.rows))})
 		}
@@ -139,13 +168,16 @@ func (c *carver) choose(ctx context.Context, groups []group) error {
 		for i := p.lo; i < p.hi; i++ {
 			w.nearest(c.codedRows, g.rows[i], g.chosen[i*g.fan:(i+1)*g.fan])
 		}
+		if level < 2 {
+			c.add(shareCarve/2, p.hi-p.lo, all)
+		}
 	})
 	return ctx.Err()
 }
 
 // divide forms the groups that a group's rows have chosen: leaves go to out,
-// larger ones to next.
-func (c *carver) divide(g *group, next []group, out *leaves) []group {
+// larger ones to next, with their rows in members.
+func (c *carver) divide(g *group, next []group, out *leaves, members []uint32) []group {
 	sizes := make([]int, len(g.leaders)+1)
 	for _, l := range g.chosen {
 		sizes[l+1]++
@@ -154,7 +186,6 @@ func (c *carver) divide(g *group, next []group, out *leaves) []group {
 		sizes[i+1] += sizes[i]
 	}
 	places := slices.Clone(sizes)
-	members := make([]uint32, len(g.chosen))
 	for i, l := range g.chosen {
 		members[places[l]] = g.rows[i/g.fan]
 		places[l]++

@@ -146,7 +146,8 @@ func (p *pruner) rank(c *codedRows, a uint32, rows []uint32) []uint64 {
 
 // reversed are edges of a graph the other way round.
 type reversed struct {
-	starts []int
+	memory *region
+	starts []uint64
 	from   []uint32
 }
 
@@ -155,33 +156,41 @@ func (v *reversed) into(r uint32) []uint32 {
 	return v.from[v.starts[r]:v.starts[r+1]]
 }
 
-// reverse collects the edges from the rows lo to hi-1 to those below to.
+// reverse collects the edges from the rows lo to hi-1 to those below to. Its
+// memory is to be freed.
 func reverse(a *adjacency, lo, hi, to int) *reversed {
-	v := &reversed{starts: make([]int, to+1)}
+	count := 0
 	for _, next := range a.next[lo*a.degree : hi*a.degree] {
 		if next < uint32(to) { // none is not
-			v.starts[next+1]++
+			count++
+		}
+	}
+	v := &reversed{memory: newRegion(8*(to+2)+4*count, 2)}
+	// While places are found, v.starts[i+1] is where the next into i goes.
+	v.starts = carveOut[uint64](v.memory, to+2)
+	v.from = carveOut[uint32](v.memory, count)
+	for _, next := range a.next[lo*a.degree : hi*a.degree] {
+		if next < uint32(to) {
+			v.starts[next+2]++
 		}
 	}
 	for i := range to {
-		v.starts[i+1] += v.starts[i]
+		v.starts[i+2] += v.starts[i+1]
 	}
-	v.from = make([]uint32, v.starts[to])
-	places := slices.Clone(v.starts[:to])
 	for r := lo; r < hi; r++ {
 		for _, next := range a.row(uint32(r)) {
 			if next < uint32(to) {
-				v.from[places[next]] = uint32(r)
-				places[next]++
+				v.from[v.starts[next+1]] = uint32(r)
+				v.starts[next+1]++
 			}
 		}
 	}
 	return v
 }
 
-// join adds to the neighbours of r in a the rows of extra, prunes if they are
-// too many, and writes the result to b, which may be a.
-func (p *pruner) join(c *codedRows, a *adjacency, r uint32, extra []uint32, b *adjacency) {
+// join adds to the neighbours of r the rows of extra, and prunes if they are
+// too many.
+func (p *pruner) join(c *codedRows, a *adjacency, r uint32, extra []uint32) {
 	old := a.neighbours(r)
 	all := append(p.joined[:0], old...)
 	for _, v := range extra {
@@ -200,7 +209,7 @@ func (p *pruner) join(c *codedRows, a *adjacency, r uint32, extra []uint32, b *a
 	default:
 		all = p.prune(c, p.rank(c, r, all), a.degree, true)
 	}
-	b.set(r, all)
+	a.set(r, all)
 }
 
 // fewExtra is the number of rows up to which join takes the short way.

@@ -43,8 +43,8 @@ func newCodedRows(n, stride int) *codedRows {
 }
 
 // encodeRows streams src into codes. Row r gets the number place[r], or r if
-// place is nil.
-func encodeRows(ctx context.Context, src Source, z *quantizer, place []uint32, workers int) (*codedRows, error) {
+// place is nil. All of it is share of the build.
+func encodeRows(ctx context.Context, src Source, z *quantizer, place []uint32, workers int, said *progress, share float64) (*codedRows, error) {
 	c := newCodedRows(src.Rows(), z.rowBytes())
 	encoders := make([]*encoder, workers)
 	for i := range encoders {
@@ -62,6 +62,7 @@ func encodeRows(ctx context.Context, src Source, z *quantizer, place []uint32, w
 				c.square[row], c.sum[row] = e.encode(rows[i*d:(i+1)*d], c.at(row))
 			}
 		})
+		said.add(share, hi-lo, src.Rows())
 	})
 	if err != nil {
 		return nil, err
