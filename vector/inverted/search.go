@@ -171,6 +171,12 @@ func (s *searcher) threshold() uint32 {
 // that is looked up.
 const probeCost = 16
 
+// many reports that it takes longer to look up rows in all lists of a window
+// than to read those lists.
+func (s *searcher) many(rows, postings int) bool {
+	return rows*len(s.active)*probeCost > postings
+}
+
 // putOff is one over the share of the threshold that lists put off may make up.
 // With all of it fewer postings are read, but each of the many rows in any
 // other list is a candidate.
@@ -195,7 +201,7 @@ func (s *searcher) window(w uint32) {
 	switch {
 	case threshold > most:
 		s.stats.Skipped++
-	case live*len(s.active)*probeCost <= postings:
+	case !s.many(live, postings):
 		s.rows = s.rows[:0]
 		for i, word := range s.live {
 			for ; word != 0; word &= word - 1 {
@@ -423,7 +429,7 @@ func (s *searcher) rank(w uint32, postings int) {
 		return
 	}
 	exact := s.exact[:len(s.rows)]
-	if len(s.rows)*len(s.active)*probeCost > postings {
+	if s.many(len(s.rows), postings) {
 		s.addAll(postings)
 		for i, r := range s.rows {
 			exact[i] = s.sums[r%windowRows]
