@@ -18,6 +18,7 @@ import (
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/vector"
 	"github.com/selkiedb/selkie/vector/graph"
+	"github.com/selkiedb/selkie/vector/inverted"
 )
 
 // IndexSpec says which index of a field a segment is to have.
@@ -25,7 +26,7 @@ type IndexSpec struct {
 	ID     uint64 // of the definition: a file of another one is never taken for this one's
 	Field  *schema.Field
 	Metric vector.Metric
-	Graph  graph.Options // for FloatVector, Float16Vector, BFloat16Vector and Int8Vector
+	Graph  graph.Options // for FloatVector, Float16Vector, BFloat16Vector and Int8Vector; SparseFloatVector has nothing to choose
 }
 
 // FileName is the name of the index's file inside the segment's directory.
@@ -71,15 +72,15 @@ type IndexInfo struct {
 	ID          uint64
 	Field       string
 	State       IndexState
-	Kind        string // "graph"; "codes" where all codes are read; "none" where the segment holds nothing of the field
+	Kind        string // "graph"; "codes" where all codes are read; "inverted"; "none" where the segment holds nothing of the field
 	Rows        int
 	MemoryBytes int64 // in memory of our own
 	DiskBytes   int64 // of its file; 0 if it has none, because it is quick to build
 }
 
 var (
-	// ErrNoIndex is returned for an index that cannot be: of a field of another type.
-	ErrNoIndex = errors.New("no index of such a field")
+	// ErrNoIndex is returned for an index that cannot be: of a field of another type, or by a metric that the type does not have.
+	ErrNoIndex = errors.New("no such index")
 	// ErrIndexDropped is returned by BuildIndex if DropIndex came before its end.
 	ErrIndexDropped = errors.New("index was dropped while it was built")
 	// ErrIndexBusy is returned by BuildIndex if the index is being built already.
@@ -235,14 +236,14 @@ func newAttached(spec IndexSpec, ix fieldIndex, state IndexState, disk int64) *a
 	return a
 }
 
-// columnOf returns the rows of a dense vector field; nil if the segment does not hold it.
+// columnOf returns the rows of a dense vector field; nil if the segment does not hold it, or the vectors are sparse.
 func (s *Sealed) columnOf(f *schema.Field) (*vectorColumn, error) {
-	if elementOf(f.Type) == vector.ElementInvalid {
-		return nil, fmt.Errorf("%w: %q of type %s", ErrNoIndex, f.Name, f.Type)
-	}
 	c := s.cols[uint32(f.ID)]
-	if c == nil {
+	if c == nil || c.width == 0 {
 		return nil, nil
+	}
+	if elementOf(c.typ) == vector.ElementInvalid {
+		return nil, fmt.Errorf("%w: %q of type %s", ErrNoIndex, f.Name, c.typ)
 	}
 	x := &s.indexes
 	x.mu.Lock()
@@ -281,15 +282,22 @@ func (s *Sealed) LoadIndex(ctx context.Context, spec IndexSpec, mapped bool) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	col, err := s.columnOf(spec.Field)
-	if err != nil {
+	if err := spec.check(); err != nil {
 		return err
 	}
-	if col == nil {
-		s.attach(spec, emptyIndex{}, IndexReady, 0)
-		return nil
+	var ix fieldIndex = emptyIndex{}
+	var size int64
+	var err error
+	switch c := s.cols[uint32(spec.Field.ID)]; {
+	case c == nil:
+	case spec.sparse():
+		ix, size, err = s.openSparse(spec, mapped)
+	default:
+		var col *vectorColumn
+		if col, err = s.columnOf(spec.Field); err == nil {
+			ix, size, err = s.openIndex(col, spec, mapped)
+		}
 	}
-	ix, size, err := s.openIndex(col, spec, mapped)
 	if err != nil {
 		return err
 	}
@@ -297,8 +305,53 @@ func (s *Sealed) LoadIndex(ctx context.Context, spec IndexSpec, mapped bool) err
 	return nil
 }
 
-// openIndex opens the index's file.
+// sparse reports whether the index is one of sparse vectors.
+func (x IndexSpec) sparse() bool { return x.Field.Type == schema.TypeSparseFloatVector }
+
+// element is what the field's vectors are made of.
+func (x IndexSpec) element() vector.Element {
+	if x.sparse() {
+		return vector.Sparse
+	}
+	return elementOf(x.Field.Type)
+}
+
+// check refuses an index that cannot be.
+func (x IndexSpec) check() error {
+	if !x.element().Supports(x.Metric) {
+		return fmt.Errorf("%w: %q of type %s by %v", ErrNoIndex, x.Field.Name, x.Field.Type, x.Metric)
+	}
+	return nil
+}
+
+// openIndex opens the file of an index of dense vectors.
 func (s *Sealed) openIndex(col *vectorColumn, spec IndexSpec, mapped bool) (_ *denseIndex, size int64, err error) {
+	var g *graph.Index
+	id := s.identity(spec.ID)
+	file, size, err := s.openIndexFile(spec, mapped, func(f vfs.File, size int64, file *fileMap) (err error) {
+		if file != nil {
+			g, err = graph.Open(file.data, id)
+		} else {
+			g, err = graph.Load(f, size, id)
+		}
+		if err == nil && (g.Rows() != int(s.man.Rows) || g.Dim() != spec.Field.Dim || g.Metric() != spec.Metric) {
+			err = fmt.Errorf("%w: by %v of %d rows of %d dimensions, one by %v of %d of %d expected",
+				errOtherIndex, g.Metric(), g.Rows(), g.Dim(), spec.Metric, s.man.Rows, spec.Field.Dim)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return newDenseIndex(g, col, file), size, nil
+}
+
+// errOtherIndex is the error of a file that holds another index than its identity says.
+var errOtherIndex = errors.New("another index")
+
+// openIndexFile opens and maps an index's file and calls load with it: file is nil if it is not mapped. It returns the mapping, which load's
+// index lies in, and the file's size.
+func (s *Sealed) openIndexFile(spec IndexSpec, mapped bool, load func(f vfs.File, size int64, file *fileMap) error) (file *fileMap, size int64, err error) {
 	path := s.fs.PathJoin(s.dir, spec.FileName())
 	f, err := s.fs.Open(path)
 	if err != nil {
@@ -310,54 +363,45 @@ func (s *Sealed) openIndex(col *vectorColumn, spec IndexSpec, mapped bool) (_ *d
 		return nil, 0, err
 	}
 	size = info.Size()
-	var file *fileMap
 	if mapped {
 		file = mapFile(f, path, size)
-	}
-	g, err := loadGraph(f, size, file, s.identity(spec.ID))
-	if err == nil && (g.Rows() != int(s.man.Rows) || g.Dim() != spec.Field.Dim || g.Metric() != spec.Metric) {
-		err = &CorruptionError{
-			Path: path, Offset: 0, Kind: "identity",
-			Err: fmt.Errorf("an index by %v of %d rows of %d dimensions, one by %v of %d of %d expected",
-				g.Metric(), g.Rows(), g.Dim(), spec.Metric, s.man.Rows, spec.Field.Dim),
-		}
-	}
-	if err != nil {
-		return nil, 0, errors.Join(indexError(path, err), file.close())
-	}
-	if file != nil {
-		file.random()
-	}
-	return newDenseIndex(g, col, file), size, nil
-}
-
-// loadGraph reads an index, or uses it where it is mapped.
-func loadGraph(f vfs.File, size int64, file *fileMap, id graph.Identity) (g *graph.Index, err error) {
-	if file == nil {
-		return graph.Load(f, size, id)
 	}
 	was := faultsPanic()
 	defer func() {
 		if _, fault := catchFault(was, recover(), file); fault != nil {
-			g, err = nil, fault
+			err = fault
+		}
+		if err != nil {
+			_ = file.close()
+			file, size, err = nil, 0, indexError(path, err)
 		}
 	}()
-	return graph.Open(file.data, id)
+	if err := load(f, size, file); err != nil {
+		return file, size, err
+	}
+	if file != nil {
+		file.random()
+	}
+	return file, size, nil
 }
 
 // indexError gives an error of an index file the file's name.
 func indexError(path string, err error) error {
-	var own *CorruptionError
-	var c *graph.CorruptionError
+	var g *graph.CorruptionError
+	var i *inverted.CorruptionError
+	at, kind, text := int64(0), "identity", ""
 	switch {
-	case errors.As(err, &own):
-		return err
-	case !errors.As(err, &c):
+	case errors.As(err, &g):
+		at, kind, text = g.Offset, g.Kind, g.Text
+	case errors.As(err, &i):
+		at, kind, text = i.Offset, i.Kind, i.Text
+	case !errors.Is(err, errOtherIndex):
 		return fmt.Errorf("%s: %w", path, err)
-	case c.Kind == "version":
-		return fmt.Errorf("%s: %w: %s", path, ErrVersion, c.Text)
 	}
-	return &CorruptionError{Path: path, Offset: c.Offset, Kind: c.Kind, Err: err}
+	if kind == "version" {
+		return fmt.Errorf("%s: %w: %s", path, ErrVersion, text)
+	}
+	return &CorruptionError{Path: path, Offset: at, Kind: kind, Err: err}
 }
 
 // DropIndex takes the definition's index from the segment, and removes its file. Searches that use it go on to their end; its memory goes with

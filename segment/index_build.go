@@ -24,16 +24,22 @@ type IndexBuild struct {
 }
 
 // CodeIndex codes all rows of the field and has searches read the codes instead of the vectors. Where that is as fast as a graph, or the segment
-// holds nothing of the field, the index is ready then; else BuildIndex makes it so. Errors are those of BuildIndex. REQUIRES: the caller holds a
+// holds nothing of the field, the index is ready then; else BuildIndex makes it so. Sparse vectors have no codes: nothing is done. Errors are those of BuildIndex. REQUIRES: the caller holds a
 // reference.
 func (s *Sealed) CodeIndex(ctx context.Context, spec IndexSpec, b IndexBuild) error {
+	if err := spec.check(); err != nil {
+		return err
+	}
+	switch c := s.cols[uint32(spec.Field.ID)]; {
+	case c == nil:
+		s.attach(spec, emptyIndex{}, IndexReady, 0)
+		return nil
+	case spec.sparse():
+		return ctx.Err()
+	}
 	col, err := s.columnOf(spec.Field)
 	if err != nil {
 		return err
-	}
-	if col == nil {
-		s.attach(spec, emptyIndex{}, IndexReady, 0)
-		return nil
 	}
 	running := &indexBuild{}
 	if !s.indexes.begin(spec.ID, running) {
@@ -71,8 +77,10 @@ func (s *Sealed) CodeIndex(ctx context.Context, spec IndexSpec, b IndexBuild) er
 //     by LoadIndex.
 //  5. Attach it in place of the codes.
 //
-// An error leaves the segment with the codes, if it came so far, and no new file. It is ctx.Err() if ctx ends, wraps graph.ErrMemory if the
-// graph does not fit into the budget, ErrIndexDropped, ErrIndexBusy or ErrNoIndex. REQUIRES: the caller holds a reference.
+// An index of sparse vectors goes the same way, without codes.
+//
+// An error leaves the segment with the codes, if it came so far, and no new file. It is ctx.Err() if ctx ends, wraps graph.ErrMemory or
+// inverted.ErrMemory if the build does not fit into the budget, ErrIndexDropped, ErrIndexBusy or ErrNoIndex. REQUIRES: the caller holds a reference.
 func (s *Sealed) BuildIndex(ctx context.Context, spec IndexSpec, b IndexBuild) error {
 	if _, ok := s.IndexInfo(spec.ID); !ok {
 		if err := s.CodeIndex(ctx, spec, b); err != nil {
@@ -81,6 +89,9 @@ func (s *Sealed) BuildIndex(ctx context.Context, spec IndexSpec, b IndexBuild) e
 	}
 	if info, ok := s.IndexInfo(spec.ID); ok && info.State == IndexReady {
 		return nil
+	}
+	if spec.sparse() {
+		return s.buildSparse(ctx, spec, b)
 	}
 	col, err := s.columnOf(spec.Field)
 	if err != nil {
@@ -106,26 +117,33 @@ func (s *Sealed) BuildIndex(ctx context.Context, spec IndexSpec, b IndexBuild) e
 
 // finishIndex writes a graph to its file, and attaches it. An index without a graph needs no file.
 func (s *Sealed) finishIndex(ctx context.Context, col *vectorColumn, spec IndexSpec, b IndexBuild, running *indexBuild, g *graph.Index) error {
-	ix := newDenseIndex(g, col, nil)
-	if g.Flat() {
-		if !s.indexes.put(running, newAttached(spec, ix, IndexReady, 0)) {
-			return ErrIndexDropped
+	return s.saveIndex(ctx, spec, b, running, newDenseIndex(g, col, nil), !g.Flat(), func() (fieldIndex, int64, error) {
+		return s.openIndex(col, spec, true)
+	})
+}
+
+// saveIndex writes an index to its file, if it is to have one, and attaches it; open gives it anew, mapped.
+func (s *Sealed) saveIndex(
+	ctx context.Context, spec IndexSpec, b IndexBuild, running *indexBuild, ix fieldIndex, file bool, open func() (fieldIndex, int64, error),
+) (err error) {
+	var size int64
+	if file {
+		if size, err = s.writeIndex(ctx, spec, b.TmpDir, ix); err != nil {
+			return err
 		}
+		if b.Mapped {
+			if ix, size, err = open(); err != nil {
+				return errors.Join(err, s.removeIndexFile(spec.ID))
+			}
+		}
+	}
+	if s.indexes.put(running, newAttached(spec, ix, IndexReady, size)) {
 		return nil
 	}
-	size, err := s.writeIndex(ctx, spec, b.TmpDir, ix)
-	if err != nil {
-		return err
+	if file {
+		err = s.removeIndexFile(spec.ID)
 	}
-	if b.Mapped {
-		if ix, size, err = s.openIndex(col, spec, true); err != nil {
-			return errors.Join(err, s.removeIndexFile(spec.ID))
-		}
-	}
-	if !s.indexes.put(running, newAttached(spec, ix, IndexReady, size)) {
-		return errors.Join(ErrIndexDropped, s.removeIndexFile(spec.ID))
-	}
-	return nil
+	return errors.Join(ErrIndexDropped, err)
 }
 
 // begin notes that a build runs, unless one does.

@@ -62,7 +62,8 @@ func (x *segmentIndexes) choose(f *schema.Field, q *vector.Query) *attachedIndex
 	for {
 		var best *attachedIndex
 		for _, a := range x.all() {
-			if a.spec.Field.ID == f.ID && a.spec.Metric == q.Metric() && (best == nil || a.state > best.state || a.state == best.state && a.spec.ID > best.spec.ID) {
+			fits := a.spec.Field.ID == f.ID && a.spec.Metric == q.Metric() && a.spec.element() == q.Element()
+			if fits && (best == nil || a.state > best.state || a.state == best.state && a.spec.ID > best.spec.ID) {
 				best = a
 			}
 		}

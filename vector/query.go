@@ -140,6 +140,9 @@ func (q *Query) AppendFloats(dst []float32) []float32 {
 	return append(dst, q.floats...)
 }
 
+// Pairs returns the pairs of a Sparse query; nil for all others. They must not be changed.
+func (q *Query) Pairs() []byte { return q.sparse.raw }
+
 // Scan scores the n rows that lie one after another from the start of rows,
 // which has RowBytes·n bytes at least, into out[:n]. The rows' elements must
 // be finite. It panics when rows or out is too short, and for Sparse.

@@ -312,6 +312,8 @@ func TestScanSparse(t *testing.T) {
 		raw := sparseRow(r, nil, nnz, 4)
 		q, err := vector.NewQuery(vector.IP, vector.Sparse, 0, raw)
 		require.NoError(t, err)
+		require.Equal(t, len(raw), len(q.Pairs()))
+		require.Equal(t, raw, append(raw[:0:0], q.Pairs()...))
 		var data []byte
 		offs := []uint32{0}
 		for range 10 {
@@ -458,6 +460,7 @@ func TestAppendFloats(t *testing.T) {
 	q, err := vector.NewQuery(vector.Hamming, vector.Binary, 8, []byte{7})
 	require.NoError(t, err)
 	require.Empty(t, q.AppendFloats(nil))
+	require.Empty(t, q.Pairs())
 }
 
 // TestOutOfBounds: a mistaken caller must meet a panic, not foreign memory.

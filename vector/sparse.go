@@ -14,6 +14,7 @@ const sparsePair = 8
 // mispredict a branch at many pairs; here nearly every pair of a row finds its
 // bit clear, and is done with.
 type sparseQuery struct {
+	raw    []byte   // a copy of what it was made of
 	filter []uint64 // 64 to 128 bits a pair
 	index  []uint32 // 4 to 8 slots a pair, noIndex in empty ones
 	value  []float64
@@ -33,6 +34,7 @@ const noIndex = math.MaxUint32
 func newSparseQuery(raw []byte) sparseQuery {
 	log := bits.Len(uint(len(raw)/sparsePair)) + 6
 	s := sparseQuery{
+		raw:    append([]byte(nil), raw...),
 		filter: make([]uint64, 1<<(log-6)),
 		index:  make([]uint32, 1<<(log-slotBits)),
 		value:  make([]float64, 1<<(log-slotBits)),
