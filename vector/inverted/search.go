@@ -73,7 +73,7 @@ type list struct {
 	lo, hi, bound uint32
 }
 
-// searcher is the scratch space of a search.
+// searcher is the scratch space of a search, about 400 KB.
 type searcher struct {
 	ix      *Index
 	options SearchOptions
@@ -88,7 +88,7 @@ type searcher struct {
 	active []uint32 // the lists that have postings, ascending
 	order  []uint32 // the same, those to put off first
 	live   [windowRows / 64]uint64
-	bounds [windowRows]uint16  // zero between windows
+	bounds [windowRows]uint16  // zero between windows; at a multiple of 8 bytes, as live is
 	sums   [windowRows]float64 // zero between windows
 	scores [windowRows]float32
 	guess  vector.TopK  // of bounds, see begin
