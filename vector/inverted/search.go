@@ -53,14 +53,16 @@ func (ix *Index) Search(dst []vector.Hit, q []byte, k int, o *SearchOptions) ([]
 	if s == nil {
 		s = newSearcher()
 	}
-	defer ix.searchers.Put(s)
 	s.use(ix, q, min(k, ix.rows), o)
 	for w := range ix.windows() {
 		s.window(uint32(w))
 	}
 	dst = s.top.AppendSorted(dst)
+	stats := s.stats
 	s.ix, s.options = nil, SearchOptions{}
-	return dst, s.stats, nil
+	// Not where a read of a mapped index panics: what should be zero is not.
+	ix.searchers.Put(s)
+	return dst, stats, nil
 }
 
 // list is one term of a query, and where the search is in its postings.
