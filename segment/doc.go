@@ -23,23 +23,29 @@
 //     unchecked. Damage is a *CorruptionError that names the file.
 //  8. A field that a segment does not hold, because it was added to the schema later, reads as its default value or
 //     null.
+//  9. An index of a field is derived, and belongs to one build of the segment and one definition. It proposes rows; the vectors themselves give
+//     their scores, to the bit as a scan would. What is wrong with it costs speed, never rows.
 //
 // # Ownership
 //
 // A Sealed counts references: its opener holds one, each version of a partition that lists it one more. The last
 // Unref closes the tables and, after Drop, removes the directory. A View holds nothing: it lives as long as the
-// snapshot that gave it. A Cache lives until it is closed and the last table that uses it is.
+// snapshot that gave it. An index counts the segment and each search that uses it: the last to let go unmaps its file. The vectors that indexes
+// read are mapped, or copied, once for all of them, until the segment closes. A Cache lives until it is closed and the last table that uses it is.
 //
 // # Concurrency
 //
 // A Growing has one writer at a time, for Append, Delete, Live and Charge: the owner's shard lock sees to that.
 // Readers take no lock and never wait for the writer. Tombstones.Add has one writer at a time, too, and its callers
 // come in LSN order; Tombstones.mu is the innermost lock of the whole engine. Everything else may be used by any
-// number of goroutines. Nothing here starts a goroutine.
+// number of goroutines. Nothing here starts a goroutine, but for the build of an index, which joins them. A search of an index takes no lock;
+// segmentIndexes.mu guards what indexes there are, and nothing is locked under it.
+//
+// Mapped files may fault, as reads may fail: whatever reads them catches that (catchFault), in the goroutine that reads.
 //
 // # Where things are
 //
 // table.go is the only file that knows Pebble's table types, tombstones_roaring.go the only one that knows roaring
-// bitmaps, meta_codec.go the only one that knows flatbuffers. The bytes on disk are drawn in docs/format/segment.md,
+// bitmaps, meta_codec.go the only one that knows flatbuffers. index*.go are the indexes of fields, vectors*.go the rows they score. The bytes on disk are drawn in docs/format/segment.md,
 // those of a value in docs/format/batch.md.
 package segment

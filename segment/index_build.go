@@ -16,16 +16,16 @@ import (
 
 // IndexBuild are the choices of one BuildIndex.
 type IndexBuild struct {
-	TmpDir       string // where the file is written before it gets its name; a directory of the segment's file system
-	Workers      int    // goroutines; 0: as many as there are processors
-	MemoryBudget int64  // bytes for the graph's build, besides the codes that are searched meanwhile; 0: no bound
-	Mapped       bool   // see LoadIndex
-	Progress     func(done, total int)
+	TmpDir       string                // where the file is written before it gets its name; a directory of the segment's file system
+	Workers      int                   // goroutines; 0: as many as there are processors
+	MemoryBudget int64                 // bytes for the graph's build, besides the codes that are searched meanwhile; 0: no bound
+	Mapped       bool                  // see LoadIndex
+	Progress     func(done, total int) // told now and then how much of a graph is done; see graph.Options
 }
 
 // CodeIndex codes all rows of the field and has searches read the codes instead of the vectors. Where that is as fast as a graph, or the segment
-// holds nothing of the field, the index is ready then; else BuildIndex makes it so. Sparse vectors have no codes: nothing is done. Errors are those of BuildIndex. REQUIRES: the caller holds a
-// reference.
+// holds nothing of the field, the index is ready then; else BuildIndex makes it so. Sparse vectors have no codes: nothing is done. Errors are
+// those of BuildIndex. REQUIRES: the caller holds a reference.
 func (s *Sealed) CodeIndex(ctx context.Context, spec IndexSpec, b IndexBuild) error {
 	if err := spec.check(); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (s *Sealed) CodeIndex(ctx context.Context, spec IndexSpec, b IndexBuild) er
 		return err
 	}
 	o := spec.Graph
-	o.Workers, o.MemoryBudget, o.FlatBytes = b.Workers, 0, math.MaxInt
+	o.Workers, o.MemoryBudget, o.FlatBytes, o.Progress = b.Workers, 0, math.MaxInt, nil
 	codes, err := graph.Build(ctx, src, spec.Metric, o)
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (s *Sealed) BuildIndex(ctx context.Context, spec IndexSpec, b IndexBuild) e
 		return err
 	}
 	o := spec.Graph
-	o.Workers, o.MemoryBudget = b.Workers, b.MemoryBudget
+	o.Workers, o.MemoryBudget, o.Progress = b.Workers, b.MemoryBudget, b.Progress
 	g, err := graph.Build(ctx, src, spec.Metric, o)
 	if err != nil {
 		return err

@@ -371,6 +371,20 @@ func TestBuildIndexIsCancelled(t *testing.T) {
 	require.Len(t, x.files("seg"), 2)
 }
 
+func TestBuildIndexTellsItsProgress(t *testing.T) {
+	x := newIndexed(t, schema.FloatVector("v", 16), 1000, false)
+	var told []int
+	require.NoError(t, x.BuildIndex(context.Background(), x.spec(3, vector.L2, forceGraph), segment.IndexBuild{
+		TmpDir: x.tmp, Progress: func(done, total int) {
+			require.Equal(t, 1000, total)
+			told = append(told, done)
+		},
+	}))
+	require.Greater(t, len(told), 3)
+	require.True(t, slices.IsSorted(told))
+	require.Equal(t, 1000, told[len(told)-1])
+}
+
 // A graph that does not fit is refused; the codes do its work.
 func TestBuildIndexOutOfMemory(t *testing.T) {
 	x := newIndexed(t, schema.FloatVector("v", 16), 1000, false)
@@ -483,13 +497,13 @@ func TestSearchIndexAllocatesNothing(t *testing.T) {
 		t.Skip("under the race detector, which the short run is for, pools drop what they are given")
 	}
 	ctx := context.Background()
-	for _, disk := range []bool{false, true} {
-		x := newIndexed(t, schema.FloatVector("v", 32), 40_000, disk)
-		x.build(x.spec(3, vector.L2, graph.Options{LeafRows: 200}))
+	for _, rows := range []int{1000, 22_000} { // filtered, from 20,000 on it is a walk
+		x := newIndexed(t, schema.FloatVector("v", 16), rows, rows > 1000)
+		x.build(x.spec(3, vector.L2, graph.Options{FlatBytes: -1, LeafRows: 200, FanOut: [2]int{3, 1}}))
 		info, _ := x.IndexInfo(3)
 		require.Equal(t, "graph", info.Kind)
 		q := x.query(vector.L2, x.raw())
-		x.Tombstones().Add([]uint32{7, 39_000}, 2)
+		x.Tombstones().Add([]uint32{7, uint32(rows) - 3}, 2)
 		for _, lsn := range []uint64{2, 3} {
 			v, _ := x.At(lsn)
 			dst := make([]vector.Hit, 0, 50)

@@ -50,7 +50,7 @@ func (s *Sealed) MergeIndex(ctx context.Context, spec IndexSpec, b IndexBuild, f
 		return err
 	}
 	o := spec.Graph
-	o.Workers, o.MemoryBudget = b.Workers, b.MemoryBudget
+	o.Workers, o.MemoryBudget, o.Progress = b.Workers, b.MemoryBudget, b.Progress
 	g, err := graph.Merge(ctx, parts, src, spec.Metric, o)
 	if err != nil {
 		return err

@@ -3,17 +3,84 @@ package segment
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/vector"
+	"github.com/selkiedb/selkie/vector/graph"
 )
+
+// The identity of an index file is part of its format.
+func TestIndexIdentity(t *testing.T) {
+	s := &Sealed{man: Manifest{ID: 41, Token: 0x0123456789abcdef}}
+	require.Equal(t, graph.Identity{Segment: 41, Token: 0xe2442545b93a9cb7}, s.identity(0))
+	require.Equal(t, graph.Identity{Segment: 41, Token: 0x6a8ea8deb7539beb}, s.identity(3))
+}
+
+// What a view's dead are to indexes is what they are to all others.
+func TestDenseWords(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var d *Dead
+		for range rapid.IntRange(0, 3).Draw(t, "steps") {
+			rows := rapid.SliceOfN(rapid.OneOf(rapid.Uint32Range(0, 70), rapid.Uint32Range(0, 200_000)), 1, 20).Draw(t, "rows")
+			d = d.With(rows)
+			words := d.denseWords()
+			n := 0
+			for i, w := range words {
+				for ; w != 0; w &= w - 1 {
+					if row := uint32(i*64 + bits.TrailingZeros64(w)); !d.Has(row) {
+						t.Fatalf("row %d is alive", row)
+					}
+					n++
+				}
+			}
+			require.EqualValues(t, d.Count(), n)
+			again := d.denseWords()
+			require.Same(t, &words[0], &again[0], "made once")
+		}
+		if d == nil {
+			require.Nil(t, d.denseWords())
+		}
+	})
+}
+
+// Chunks may differ in their rows: nothing but the meta says where they begin.
+func TestVectorColumnOfUnevenChunks(t *testing.T) {
+	ctx := context.Background()
+	for _, starts := range [][]uint32{{0}, {0, 3}, {0, 3, 6, 9}, {0, 3, 6, 8}, {0, 1, 9}, {0, 9}} {
+		c := &columnMeta{typ: schema.TypeInt8Vector, width: 2, starts: starts}
+		v := newVectorColumn(&Sealed{man: Manifest{Rows: 10}}, c, nil)
+		even := true
+		for i := range starts[1:] {
+			n := v.rowsOf(i + 1)
+			even = even && (n == starts[1] || i+2 == len(starts) && n < starts[1])
+		}
+		require.Equal(t, even, v.step > 0, starts)
+		for i, start := range starts {
+			b := make([]byte, 0, 20)
+			for row := start; row < c.end(i, 10); row++ {
+				b = append(b, byte(row), 0)
+			}
+			v.chunks[i].Store(&b[0])
+		}
+		for row := range uint32(10) {
+			p, err := v.row(ctx, row)
+			require.NoError(t, err)
+			require.EqualValues(t, row, *(*byte)(p), starts)
+		}
+		var got []byte
+		require.NoError(t, v.scan(ctx, 2, 10, func(raw []byte) { got = append(got, raw...) }))
+		require.Equal(t, []byte{2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9, 0}, got)
+	}
+}
 
 // BenchmarkExactRows scores 32 random rows of a column, and prints the price of one.
 func BenchmarkExactRows(b *testing.B) {
