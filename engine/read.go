@@ -113,7 +113,7 @@ func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Par
 	defer s.Release()
 	found, err := s.Search(ctx, partition.Nearest{
 		Field: plan.Field, Key: c.schema.PrimaryKey(), Metric: plan.Metric, K: plan.Limit + plan.Offset, Queries: plan.Queries,
-		Ef: plan.Ef, RefineK: plan.RefineK, Exact: plan.Exact, Parallel: plan.Parallel,
+		Ef: plan.Ef, RefineK: plan.RefineK, Exact: plan.Exact, Parallel: plan.Parallel, Filter: plan.Filter,
 	})
 	if err != nil {
 		return nil, err
@@ -233,7 +233,7 @@ func (c *Collection) iterate(ctx context.Context, output []string, parts []*Part
 	}
 	defer s.Release()
 	broken := false
-	err = s.Iterate(ctx, c.schema.PrimaryKey(), fields, func(cols []*column.Column) (bool, error) {
+	err = s.Iterate(ctx, nil, c.schema.PrimaryKey(), fields, func(cols []*column.Column) (bool, error) {
 		rows := column.NewRows(cols...)
 		for i := range rows.Len() {
 			if !yield(rows.At(i), nil) {

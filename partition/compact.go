@@ -315,4 +315,3 @@ func (m *merge) release() {
 	}
 	m.sealed.Unref()
 }
-

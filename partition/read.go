@@ -79,12 +79,12 @@ func Refs(hits []Hit) []segment.RowRef {
 // iterateBatch is the number of rows that Iterate hands on at a time.
 const iterateBatch = 1024
 
-// Iterate calls fn with all live rows in the order of the primary key, in batches, until fn returns false. Memory stays bounded: a
-// batch for each segment, and the order of the growing ones.
-func (s *Snapshot) Iterate(ctx context.Context, key *schema.Field, fields []*schema.Field, fn func(cols []*column.Column) (bool, error)) error {
+// Iterate calls fn with the live rows that match in the order of the primary key, in batches, until fn returns false; nil matches let
+// all through. Memory stays bounded: a batch for each segment, and the order of the growing ones.
+func (s *Snapshot) Iterate(ctx context.Context, m *Matches, key *schema.Field, fields []*schema.Field, fn func(cols []*column.Column) (bool, error)) error {
 	var h cursorHeap
 	for i, v := range s.views {
-		c := &cursor{ctx: ctx, view: v, number: uint32(i), key: key}
+		c := &cursor{ctx: ctx, view: v, number: uint32(i), key: key, matches: m}
 		order, err := v.KeyOrder(ctx)
 		if err != nil {
 			return err
@@ -133,12 +133,13 @@ func (s *Snapshot) Iterate(ctx context.Context, key *schema.Field, fields []*sch
 
 // cursor walks the live rows of one view in key order.
 type cursor struct {
-	ctx    context.Context
-	view   segment.View
-	number uint32
-	key    *schema.Field
-	order  []uint32
-	dead   *segment.Dead
+	ctx     context.Context
+	view    segment.View
+	number  uint32
+	key     *schema.Field
+	order   []uint32
+	dead    *segment.Dead
+	matches *Matches
 
 	at    uint32   // next place in the order to read
 	rows  []uint32 // live rows whose keys are in keys
@@ -161,7 +162,7 @@ func (c *cursor) next() (bool, error) {
 			if c.order != nil {
 				row = c.order[c.at]
 			}
-			if !c.dead.Has(row) {
+			if !c.dead.Has(row) && (c.matches == nil || c.matches.allows(c.number, row)) {
 				c.rows = append(c.rows, row)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/filter"
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/segment"
 	"github.com/selkiedb/selkie/vector"
@@ -33,6 +34,8 @@ type Nearest struct {
 	RefineK  float64 // K times this many candidates get exact scores; 0: what the index thinks right
 	Exact    bool    // scan every row, whatever indexes there are
 	Parallel int     // goroutines at most; less than 2: the caller's alone
+
+	Filter *filter.Expr // rows that may be found; nil: all
 }
 
 // candidate is a row that one segment's search found.
@@ -48,6 +51,12 @@ func (s *Snapshot) Search(ctx context.Context, n Nearest) ([][]Hit, error) {
 	w := searches.Get().(*search)
 	defer w.end()
 	w.begin(s, n)
+	if n.Filter != nil && !n.Filter.AlwaysTrue() {
+		var err error
+		if w.match, err = s.Match(ctx, n.Filter); err != nil {
+			return nil, err
+		}
+	}
 	if err := w.run(ctx); err != nil {
 		return nil, err
 	}
@@ -68,7 +77,8 @@ var searches = sync.Pool{New: func() any { return &search{} }}
 type search struct {
 	Nearest
 	s     *Snapshot
-	total float64 // rows in sealed segments
+	total float64  // rows in sealed segments
+	match *Matches // nil without a filter
 
 	mu    sync.Mutex // guards lists while goroutines search side by side
 	lists [][]candidate
@@ -124,7 +134,7 @@ func (w *search) end() {
 	if kept > maxKept {
 		w.lists = nil
 	}
-	w.s, w.Nearest = nil, Nearest{}
+	w.s, w.match, w.Nearest = nil, nil, Nearest{}
 	searches.Put(w)
 }
 
@@ -168,8 +178,13 @@ func (w *search) run(ctx context.Context) error {
 func (w *search) do(ctx context.Context, scan *scan, u unit) error {
 	view := w.s.views[u.view]
 	sealed, ok := view.(*segment.SealedView)
+	opts := w.indexSearch()
+	if w.match != nil {
+		if opts.Allowed = w.match.words[u.view]; opts.Allowed != nil && segment.CountWords(opts.Allowed) == 0 {
+			return nil
+		}
+	}
 	if ok && !w.Exact {
-		opts := w.indexSearch(view.Rows())
 		for q := u.lo; q < u.hi; q++ {
 			hits, _, ok, err := sealed.SearchIndex(ctx, w.Field, w.Queries[q], opts, scan.hits[:0])
 			if err != nil {
@@ -187,9 +202,8 @@ func (w *search) do(ctx context.Context, scan *scan, u unit) error {
 	return w.scan(ctx, scan, view, u)
 }
 
-// indexSearch is how a segment with some of all the rows is searched. Over S segments of equal size each search keeps S^-0.65 of the
-// candidates that one segment would ask for: the measured rule for equal recall (docs/decisions).
-func (w *search) indexSearch(rows uint32) segment.IndexSearch {
+// indexSearch is how each segment is searched.
+func (w *search) indexSearch() segment.IndexSearch {
 	o := segment.IndexSearch{K: w.K, Ef: w.Ef, Total: int(w.total)}
 	if w.RefineK > 0 {
 		o.Refine = int(math.Ceil(w.RefineK * float64(w.K)))
@@ -203,7 +217,11 @@ func (w *search) scan(ctx context.Context, scan *scan, view segment.View, u unit
 		return err
 	}
 	queries := w.Queries[u.lo:u.hi]
-	if err := scan.run(ctx, view, w.Field, w.Metric, w.K, queries, before); err != nil {
+	var allowed []uint64
+	if w.match != nil {
+		allowed = w.match.words[u.view]
+	}
+	if err := scan.run(ctx, view, w.Field, w.Metric, w.K, queries, allowed, before); err != nil {
 		return err
 	}
 	for q := range queries {
@@ -333,7 +351,7 @@ type scan struct {
 	dead   []uint64
 }
 
-func (s *scan) run(ctx context.Context, view segment.View, f *schema.Field, m vector.Metric, k int, queries []*vector.Query, before func(a, b uint32) bool) error {
+func (s *scan) run(ctx context.Context, view segment.View, f *schema.Field, m vector.Metric, k int, queries []*vector.Query, allowed []uint64, before func(a, b uint32) bool) error {
 	for len(s.top) < len(queries) {
 		s.top = append(s.top, vector.NewTopK(m, 0))
 	}
@@ -341,6 +359,12 @@ func (s *scan) run(ctx context.Context, view segment.View, f *schema.Field, m ve
 		s.top[q].Reset(m, k, before)
 	}
 	dead := view.Dead().Words(s.dead, 0, view.Rows())
+	if allowed != nil { // no dead row is among them
+		dead = slices.Grow(s.dead[:0], len(allowed))[:len(allowed)]
+		for i, w := range allowed {
+			dead[i] = ^w
+		}
+	}
 	if dead != nil {
 		s.dead = dead
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/filter"
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/vector"
 )
@@ -34,6 +35,8 @@ type Search struct {
 	refineK    float64
 	exact      bool
 	parallel   int
+	expr       string
+	values     map[string]any
 }
 
 // Nearest begins a search of a vector field. With several vectors the result has one list of hits for each.
@@ -77,6 +80,13 @@ func (s *Search) RefineK(n float64) *Search {
 	return s
 }
 
+// Filter finds only rows that an expression of the filter language lets through (docs/filter.md). values are what templates {name} in it
+// stand for.
+func (s *Search) Filter(expr string, values ...map[string]any) *Search {
+	s.expr, s.values = expr, merged(values)
+	return s
+}
+
 // Exact makes the search compare all vectors, whatever indexes there are.
 func (s *Search) Exact() *Search {
 	s.exact = true
@@ -116,7 +126,8 @@ type Plan struct {
 	Ef       int     // 0: the engine chooses
 	RefineK  float64 // 0: the engine chooses
 	Exact    bool
-	Parallel int // at least 1
+	Parallel int          // at least 1
+	Filter   *filter.Expr // nil: every row
 }
 
 // maxEf and maxParallel bound what a request may ask for.
@@ -178,6 +189,11 @@ func (s *Search) Check(sch *schema.Schema, metrics map[string]vector.Metric) (*P
 		p.Queries = append(p.Queries, q)
 	}
 	var err error
+	if s.expr != "" {
+		if p.Filter, err = parseFilter(s.expr, sch, s.values); err != nil {
+			return nil, err
+		}
+	}
 	p.Output, err = OutputFields(sch, s.output)
 	return p, err
 }
