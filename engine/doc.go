@@ -15,9 +15,10 @@
 //     Beside a running writer it shows the store as of its opening; when the writer removes a file meanwhile, the
 //     open fails and may be tried again.
 //   - A search looks at every live row of growing segments, and of sealed ones that have no index of the field and
-//     metric: it is exact there, and its time grows with the rows. There is no filter yet, and so no delete by filter.
-//   - Sealed segments are not merged yet. Each costs an open file (two, from 1 MiB of vectors on) and 2 bytes of
-//     memory a row, and each search visits each. Deleted rows keep their room on disk.
+//     metric: it is exact there, and its time grows with the rows. A filter is evaluated over every row, but for
+//     those that its primary keys and the bounds of chunks leave out.
+//   - Each sealed segment costs an open file (two, from 1 MiB of vectors on) and 2 bytes of memory a row, and each
+//     search visits each.
 //   - A primary key is unique within a partition, not within a collection. Only with a partition key, which hides the
 //     partitions, does Insert look through the whole collection. Upsert and Collection.Delete always do.
 //   - Growing segments live in memory: Options.GrowingBytes bounds them, and writers wait at the bound.
@@ -68,6 +69,18 @@
 // Segments are sealed without being asked, too: by size, rows, age, idle time, the size of the log and want of memory
 // (Options). A flush that went wrong, on a full disk say, is tried again at the next Options.Tick; until then its
 // rows are in memory and in the log, and are found by reads.
+//
+// # Compaction
+//
+// Small sealed segments of a partition are merged in the background: as soon as there are enough of like size, or when
+// no flush came for Options.CompactIdle. A segment of which more than a fifth is deleted is rewritten without the
+// deleted entities. Compact does both now. Merging takes Options.CompactShare of a processor while there is other
+// work. A merged segment has its indexes before it takes the place of the others; readers notice nothing.
+//
+// # Filters
+//
+// A search (query.Search.Filter), Query, Iterate, CountWhere and DeleteWhere take an expression of Milvus's filter
+// language; docs/filter.md describes it. With m matching entities a search for k returns min(k, m).
 //
 // # Keys
 //
@@ -120,8 +133,8 @@
 //	catalogue.mu      orders edits; nothing is locked under it
 //
 // Close takes Engine.mu and Collection.mu before shard locks; by then it is alone. Goroutines are started by
-// Engine.start, labelled for pprof (selkie=...) and joined by Close: one ticker, two that make indexes (one loads files
-// and codes rows, one builds graphs), and a flush for each partition that has one to do, Options.Flushers of them at
+// Engine.start, labelled for pprof (selkie=...) and joined by Close: one ticker, one that merges segments, two that make indexes
+// (one loads files and codes rows, one builds graphs), and a flush for each partition that has one to do, Options.Flushers of them at
 // work. A build has Options.IndexWorkers of its own. The log has two more.
 //
 // # Glossary
@@ -143,7 +156,7 @@
 //	shard         the growing end of the keys of one hash value; a partition has Schema.Shards of them
 //	cut           the LSN up to which a shard's operations are in sealed segments
 //	snapshot      a fixed view to read
-//	compaction    to merge sealed segments; not there yet
+//	compaction    to merge sealed segments
 //	checkpoint    a copy of a store made while it runs; not there yet
 //	index         a derived search structure of a segment
 //

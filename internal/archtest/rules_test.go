@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"schema":    {},
 	"column":    {"schema", "vector"},
 	"filter":    {"schema", "column"},
-	"query":     {"schema", "column", "vector"},
+	"query":     {"filter", "schema", "column", "vector"},
 	"segment":   {"vector", "filter", "column", "schema"},
 	"partition": {"segment", "wal", "vector", "filter", "column", "schema", "query"},
 	"engine":    {"partition", "segment", "wal", "vector", "filter", "column", "schema", "query"},
