@@ -15,7 +15,7 @@ var ErrVersion = errors.New("unknown format version")
 type CorruptionError struct {
 	Path   string // the file
 	Offset int64  // where in the file the damaged piece begins; -1 when the file as a whole is meant
-	Kind   string // what is wrong: "missing", "size", "checksum", "identity", "format"
+	Kind   string // what is wrong: "missing", "size", "checksum", "identity", "format"; of index files also "magic", "length", "value"
 	Err    error
 }
 

@@ -110,7 +110,7 @@ func BenchmarkExactRows(b *testing.B) {
 		require.NoError(b, err)
 		man, err := Build(ctx, BuildSpec{FS: fs, Dir: dir, ID: 7, Schema: sch}, views, order)
 		require.NoError(b, err)
-		c := NewCache(1 << 20)
+		c := NewCache(128 << 20)
 		defer c.Close()
 		s, err := Open(fs, dir, man, sch, c, nil, 0)
 		require.NoError(b, err)
@@ -137,6 +137,19 @@ func BenchmarkExactRows(b *testing.B) {
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(32*n), "ns/row")
 			})
 		}
+		b.Run(name+"/table layer", func(b *testing.B) {
+			v, _ := s.At(1)
+			rows, values, n := make([]uint32, 32), column.NewBuilder(f.Width(), false), 0
+			for b.Loop() {
+				for i := range rows {
+					rows[i] = rng.Uint32N(man.Rows)
+				}
+				values.Reset()
+				require.NoError(b, v.Read(ctx, f, rows, values))
+				n++
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(32*n), "ns/row")
+		})
 	}
 	raw := vector.AppendFloat32(nil, all)
 	for _, among := range []uint32{1000, rows} {
