@@ -66,19 +66,9 @@ func (c *checker) operand(n *node) (operand, error) {
 		return nil, err
 	}
 	if t.x == nil {
-		return nil, failf(n.at, "a condition stands where a value is needed%s", hint(n))
+		return nil, failf(n.at, "a condition stands where a value is needed")
 	}
 	return t.x, nil
-}
-
-// hint tells about what binds in a way that surprises.
-func hint(n *node) string {
-	switch {
-	case n.paren:
-	case n.op >= opEqual && n.op <= opGreaterEqual:
-		return fmt.Sprintf("; %s binds more tightly than &, ^ and |, so write brackets", n.op)
-	}
-	return ""
 }
 
 func (c *checker) term(n *node) (term, error) {
@@ -88,6 +78,9 @@ func (c *checker) term(n *node) (term, error) {
 		return term{x: &constant{v}}, err
 	case opName:
 		x, err := c.name(n)
+		if p, ok := x.(*path); ok && p.field.IsDynamic && len(p.steps) == 0 {
+			return term{}, failf(n.at, `$meta is looked at by key: $meta["key"]`)
+		}
 		return term{x: x}, err
 	case opIndex:
 		x, err := c.index(n)
@@ -181,7 +174,13 @@ func oneEdit(a, b string) bool {
 }
 
 func (c *checker) index(n *node) (operand, error) {
-	x, err := c.operand(n.args[0])
+	var x operand
+	var err error
+	if n.args[0].op == opName {
+		x, err = c.name(n.args[0])
+	} else {
+		x, err = c.operand(n.args[0])
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -216,9 +215,6 @@ func (c *checker) isNull(n *node) (term, error) {
 	case *path:
 		if len(x.steps) > 0 {
 			return term{p: newNot(&exists{x})}, nil
-		}
-		if x.field.IsDynamic {
-			return term{p: constPred(false)}, nil // a row without dynamic keys has an empty object
 		}
 		return term{p: nullOf(&columnOp{field: x.field})}, nil
 	}
@@ -271,6 +267,11 @@ func (c *checker) sign(n *node) (term, error) {
 }
 
 func (c *checker) arithmetic(n *node) (term, error) {
+	for _, a := range n.args {
+		if a.op >= opEqual && a.op <= opGreaterEqual && !a.paren {
+			return term{}, failf(n.mark, "%s binds more tightly than %s: write (a %s b) %s c", a.op, n.op, n.op, a.op)
+		}
+	}
 	l, err := c.operand(n.args[0])
 	if err != nil {
 		return term{}, err

@@ -15,7 +15,8 @@ func (c *checker) pattern(n *node) (term, error) {
 	if err != nil {
 		return term{}, err
 	}
-	if k := x.kind(); k != kindString && k != kindJSON {
+	_, computed := x.(*arith)
+	if k := x.kind(); k != kindString && k != kindJSON || computed {
 		return term{}, c.mismatch(n.args[0].at, x, x, "%s looks at strings, not at %s", n.op, describe(x))
 	}
 	p := &pattern{x: x, op: n.op, text: text}

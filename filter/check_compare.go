@@ -81,8 +81,9 @@ func (c *checker) withConstant(n *node, o op, x operand, v value, at *node) (ter
 
 // castable refuses a constant that is of another kind than the values of x.
 func (c *checker) castable(x operand, v value, at span, doing string) error {
+	_, computed := x.(*arith)
 	switch k := x.kind(); {
-	case k == kindJSON, k == v.kind && k != kindArray, k == kindFloat && v.kind == kindInt:
+	case k == kindJSON && (!computed || v.isNumber()), k == v.kind && k != kindArray, k == kindFloat && v.kind == kindInt:
 		return nil
 	case k == kindInt && v.kind == kindFloat:
 		return c.mismatch(at, x, x, "%s takes integers, %s cannot be one", describe(x), v.show())

@@ -35,7 +35,7 @@ func constantOf(n *node) (value, error) {
 		}
 		return foldArithmetic(n, x, y)
 	}
-	return value{}, failf(n.at, "expected a constant")
+	return value{}, failf(n.at, "a constant is needed here")
 }
 
 func foldSign(n *node, x value) (value, error) {

@@ -347,7 +347,7 @@ func (l *lexer) escape(b []byte) ([]byte, error) {
 	}
 	_, n := utf8.DecodeRuneInString(l.src[l.at-1:])
 	at := span{start, l.at - 1 + n}
-	return b, failf(at, `%q is no escape sequence, a backslash is \\`, l.src[at.pos:at.end])
+	return b, failf(at, `%s is no escape sequence, a backslash is \\`, l.src[at.pos:at.end])
 }
 
 // hex reads n hexadecimal digits of the escape that began at start.

@@ -20,7 +20,7 @@ type member struct {
 }
 
 func newMember(x operand, list []value) *member {
-	m := &member{x: x, list: list, set: newValueSet(list)}
+	m := &member{x: x, list: list, set: newValueSet(roundedFor(x, list))}
 	c, ok := x.(*columnOp)
 	if !ok {
 		return m

@@ -112,6 +112,9 @@ func describe(x operand) string {
 	if c, ok := x.(*constant); ok {
 		return c.value.show()
 	}
+	if p, ok := x.(*path); ok && len(p.steps) == 0 {
+		return fmt.Sprintf("field %q (JSON)", p.field.Name)
+	}
 	text := string(x.append(nil))
 	if len(text) > shownBytes {
 		text = "an expression"

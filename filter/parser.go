@@ -140,6 +140,8 @@ func (p *parser) unexpected(wanted string) error {
 	switch {
 	case p.tok.kind == tokSymbol && (p.tok.text == ">" || p.tok.text == "<"):
 		wanted += `; "not equal" is "!="`
+	case wanted == `")"` && p.tok.is(","):
+		wanted += "; lists stand in square brackets"
 	case p.tok.kind == tokName && infixOfName(p.tok.text) != "":
 		wanted += `, such as "` + infixOfName(p.tok.text) + `"`
 	}
@@ -409,11 +411,12 @@ func (p *parser) list(open token) (*node, error) {
 				return nil, err
 			}
 		}
+		nodes := p.nodes
 		x, err := p.expr(bindOr)
 		if err != nil {
 			return nil, err
 		}
-		p.nodes = max(0, p.nodes-1) // it is not kept
+		p.nodes = nodes // what an element is made of is not kept
 		v, err := constantOf(x)
 		if err != nil {
 			return nil, err

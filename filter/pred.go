@@ -271,10 +271,11 @@ func (n *isNull) outcomes(s *chunk) outcome {
 // exists is true where a JSON path leads to a value that is not JSON's null. It is never unknown.
 type exists struct{ x *path }
 
-func (e *exists) bind(b *binder)          { e.x.bind(b) }
-func (e *exists) cost() int               { return costJSON }
-func (e *exists) append(b []byte) []byte  { return e.x.append(append(b, "exists "...)) }
-func (e *exists) outcomes(*chunk) outcome { return canTrue | canFalse }
+func (e *exists) bind(b *binder)            { e.x.bind(b) }
+func (e *exists) cost() int                 { return costJSON }
+func (e *exists) append(b []byte) []byte    { return e.x.append(append(b, "exists "...)) }
+func (e *exists) appendNot(b []byte) []byte { return e.append(append(b, "not "...)) }
+func (e *exists) outcomes(*chunk) outcome   { return canTrue | canFalse }
 
 func (e *exists) eval(r *run, want, t, k []uint64) {
 	eachRow(want, t, k, func(i int) tri {

@@ -92,6 +92,8 @@ func (v *versus) evalRows(r *run, want, t, k []uint64) {
 			return isUnknown
 		case x.kind == kindNone || y.kind == kindNone:
 			return isFalse
+		case x.kind == kindBool:
+			return triOf(v.op.accepts(int(x.num) - int(y.num)))
 		case x.kind == kindString:
 			return triOf(v.op.accepts(cmp.Compare(string(x.raw), string(y.raw))))
 		}
