@@ -131,11 +131,11 @@ func prepareRivals(ctx context.Context, cache string, screen *screen) error {
 
 // runFlags are what `run` may be told.
 type runFlags struct {
-	cache, sets, systems, rivals, out, temp string
-	foreign                                 foreignList
-	json, quick, full, keep                 bool
-	k, rounds, core                         int
-	seconds                                 float64
+	cache, sets, systems, rivals, variant, out, temp string
+	foreign                                          foreignList
+	json, quick, full, keep, cpu                     bool
+	k, rounds, core                                  int
+	seconds                                          float64
 }
 
 type foreignList []string
@@ -150,6 +150,7 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&o.sets, "dataset", "", "data `sets`, separated by commas (default glove100; with -quick made-30k-d32)")
 	f.StringVar(&o.systems, "systems", "selkie,plain-file", "`systems` that are no rivals, separated by commas; none")
 	f.StringVar(&o.rivals, "rivals", "none", "`rivals`, separated by commas; all")
+	f.StringVar(&o.variant, "variant", "", "of the rivals' variants, only those whose parameters match this `regexp`, as in 'M=16|IVF'")
 	f.Var(&o.foreign, "foreign", "another rival, as `NAME=COMMAND` whose program speaks the protocol of package worker")
 	f.StringVar(&o.out, "o", "", "`file` to write records to (default: a new one in the cache)")
 	f.StringVar(&o.temp, "temp", "", "`folder` on the disk to be measured (default: in the cache)")
@@ -157,6 +158,7 @@ func run(ctx context.Context, args []string) error {
 	f.BoolVar(&o.quick, "quick", false, "small data and few rounds: to see that everything works, not to measure")
 	f.BoolVar(&o.full, "full", false, "the large sizes, too")
 	f.BoolVar(&o.keep, "keep", false, "keep hnswlib's and faiss's indexes for the next run, which then tells no build time of theirs")
+	f.BoolVar(&o.cpu, "cpu", false, "count processor time instead of the time that passes, in builds and searches on one core: for a machine that others use, too; times of single queries stay those that pass")
 	f.IntVar(&o.k, "k", 10, "neighbours to search for")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds of each measurement (default: 5, of long ones 3; with -quick 2)")
 	f.IntVar(&o.core, "core", -2, "bind workers to this core (default: the last one); -1 binds them to none")
@@ -234,7 +236,7 @@ func newBench(ctx context.Context, o *runFlags, screen *screen) (b *cases.Bench,
 	}
 	b = &cases.Bench{
 		Env:     system.Env{Cache: o.cache, Self: self, Core: o.core, Log: log},
-		Systems: systems, K: o.k, Rounds: o.rounds, Quick: o.quick, Full: o.full, Seconds: o.seconds, Keep: o.keep,
+		Systems: systems, K: o.k, Rounds: o.rounds, Quick: o.quick, Full: o.full, Seconds: o.seconds, Keep: o.keep, CPU: o.cpu,
 		Temp: temp, Commit: machine.Commit(root()), Show: screen,
 	}
 	if o.quick {
@@ -279,6 +281,11 @@ func chooseSystems(o *runFlags) ([]system.System, error) {
 	rivals, err := system.Select(all, o.rivals)
 	if err != nil {
 		return nil, err
+	}
+	for i := range rivals {
+		if err := rivals[i].Only(o.variant); err != nil {
+			return nil, fmt.Errorf("-variant: %w", err)
+		}
 	}
 	systems = append(systems, rivals...)
 	for _, text := range o.foreign {

@@ -59,6 +59,7 @@ type setting struct {
 	search  result.Params
 	chosen  float64 // recall on the first half
 	queries int     // of the second half that a round asks, so that slow systems don't take all day
+	repeat  int     // how often, so that quick ones are measured for long enough
 	recall  float64
 	qps     []float64
 	micros  []float32
@@ -143,7 +144,7 @@ func (b *Bench) build(c *contender, set *dataset.Set, threads int) (r result.Rec
 	if err != nil {
 		return r, false, err
 	}
-	seconds, ok := answer.Float("build_s")
+	seconds, ok := b.seconds(answer, "build_s")
 	if !ok {
 		return r, false, nil
 	}
@@ -173,16 +174,19 @@ func (b *Bench) settings(ctx context.Context, c *contender, set *dataset.Set) ([
 		}
 		// A few queries tell how long all would take; one half of them is enough.
 		few := min(half, 10)
-		took, err := b.ask(c, set, search, 0, few, 1)
+		took, err := b.ask(c, set, search, 0, few, 1, 1)
 		if err != nil {
 			return 0, err
 		}
 		n := b.affordable(took/float64(few), half)
-		if _, err = b.ask(c, set, search, 0, n, 1); err != nil {
+		whole, err := b.ask(c, set, search, 0, n, 1, 1)
+		if err != nil {
 			return 0, err
 		}
 		recall, err := b.recall(set, 0, n)
-		all = append(all, &setting{contender: c, search: search, chosen: recall, queries: b.affordable(took/float64(few), set.Meta.Queries-half)})
+		s := &setting{contender: c, search: search, chosen: recall, queries: b.affordable(took/float64(few), set.Meta.Queries-half)}
+		s.repeat = min(max(int(b.Seconds/4/(whole/float64(n)*float64(s.queries))), 1), 50)
+		all = append(all, s)
 		return recall, err
 	}
 	for i, search := range candidates {
@@ -249,20 +253,23 @@ func (b *Bench) affordable(seconds float64, n int) int {
 	return min(n, max(int(b.Seconds/seconds), min(n, 20)))
 }
 
-// ask has a worker answer queries and returns the seconds.
-func (b *Bench) ask(c *contender, set *dataset.Set, search result.Params, from, to, threads int) (float64, error) {
+// ask has a worker answer queries, some times over, and returns the seconds of once.
+func (b *Bench) ask(c *contender, set *dataset.Set, search result.Params, from, to, threads, repeat int) (float64, error) {
 	args := setArgs(set, search, result.Params{
-		"k": strconv.Itoa(b.K), "from": strconv.Itoa(from), "to": strconv.Itoa(to), "threads": strconv.Itoa(threads), "out": b.out(),
+		"k": strconv.Itoa(b.K), "from": strconv.Itoa(from), "to": strconv.Itoa(to), "threads": strconv.Itoa(threads), "repeat": strconv.Itoa(repeat), "out": b.out(),
 	})
 	answer, err := c.proc.Call("search", args, nil)
 	if err != nil {
 		return 0, err
 	}
-	seconds, ok := answer.Float("seconds")
+	seconds, ok := b.seconds(answer, "seconds")
+	if !ok || threads > 1 {
+		seconds, ok = answer.Float("seconds")
+	}
 	if !ok {
 		return 0, fmt.Errorf("%s: no time in the answer", c.Name)
 	}
-	return seconds, nil
+	return seconds / float64(repeat), nil
 }
 
 // recall looks at the answers to the last ask.
@@ -287,7 +294,7 @@ func (b *Bench) askRounds(ctx context.Context, settings []*setting, set *dataset
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			took, err := b.ask(s.contender, set, s.search, half, half+s.queries, 1)
+			took, err := b.ask(s.contender, set, s.search, half, half+s.queries, 1, s.repeat)
 			if err != nil {
 				return err
 			}
@@ -434,7 +441,7 @@ func (b *Bench) concurrent(ctx context.Context, s system.System, params result.P
 	threads := []int{1, 2, 4}
 	measured := map[int]*setting{}
 	for _, t := range threads {
-		measured[t] = &setting{contender: c, search: best.search, chosen: best.chosen, queries: best.queries}
+		measured[t] = &setting{contender: c, search: best.search, chosen: best.chosen, queries: best.queries, repeat: best.repeat}
 	}
 	b.Show.Work(c.title()+": threads", b.rounds(5)*len(threads))
 	for round := range b.rounds(5) {
@@ -443,7 +450,7 @@ func (b *Bench) concurrent(ctx context.Context, s system.System, params result.P
 				return err
 			}
 			m := measured[t]
-			took, err := b.ask(c, set, m.search, half, half+m.queries, t)
+			took, err := b.ask(c, set, m.search, half, half+m.queries, t, m.repeat)
 			if err != nil {
 				return err
 			}

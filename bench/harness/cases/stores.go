@@ -81,7 +81,7 @@ func (b *Bench) performSet(ctx context.Context, name string, rounds int, set *da
 	}()
 	for _, s := range b.Systems {
 		// A store is not bound to one core: its flushes and syncs run beside its writers.
-		c, err := b.start(ctx, s, s.Variants(&set.Meta)[0], -1)
+		c, err := b.start(ctx, s, firstVariant(&s, set), -1)
 		if err == nil {
 			running = append(running, c)
 			_, err = c.proc.Call("load", setArgs(set, result.Params{"only": "queries"}), nil)
@@ -298,6 +298,14 @@ func changeTasks(verb string) func(b *Bench, set *dataset.Set) []task {
 	}
 }
 
+// firstVariant is what a store is built with where nothing is searched.
+func firstVariant(s *system.System, set *dataset.Set) result.Params {
+	for _, params := range s.Variants(&set.Meta) {
+		return params
+	}
+	return nil
+}
+
 // sorted is a sorted copy.
 func sorted(times []float32) []float32 { return slices.Sorted(slices.Values(times)) }
 
@@ -349,7 +357,7 @@ func (b *Bench) reopen(ctx context.Context, s system.System, set *dataset.Set, p
 	var opens, searches []float64
 	var last result.Record
 	for round := range rounds {
-		c, err := b.start(ctx, s, s.Variants(&set.Meta)[0], -1)
+		c, err := b.start(ctx, s, firstVariant(&s, set), -1)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/coder/hnsw"
 
 	"github.com/selkiedb/selkie/bench/harness/dataset"
+	"github.com/selkiedb/selkie/bench/harness/machine"
 	"github.com/selkiedb/selkie/bench/harness/worker"
 	"github.com/selkiedb/selkie/vector"
 )
@@ -40,13 +41,14 @@ func (c *coderHNSW) build(ctx context.Context, args worker.Args, progress func(d
 	if c.graph.EfSearch, err = args.Int("efConstruction", 200); err != nil { // it builds with what it searches with
 		return nil, err
 	}
-	begin := time.Now()
+	begin, spent := time.Now(), machine.CPUTime()
 	err = eachRow(ctx, c.set, progress, func(i int, row []float32) error {
 		c.graph.Add(hnsw.MakeNode(int32(i), row))
 		return nil
 	})
 	out := worker.Args{}
 	out.Set("build_s", time.Since(begin).Seconds())
+	out.Set("cpu_seconds", (machine.CPUTime() - spent).Seconds())
 	return out, err
 }
 

@@ -5,8 +5,8 @@
 //
 //	version                                   version
 //	load     dir, …                           take the rows of the data set in dir; load_s, of it flush_s
-//	build                                     make the index of what was loaded; build_s, disk_mb
-//	search   k, from, to, threads, out, …     seconds; answers are written to out and out.us
+//	build                                     make the index of what was loaded; build_s, cpu_seconds, disk_mb
+//	search   k, from, to, repeat, threads, …  seconds, cpu_seconds; answers are written to out and out.us
 //	memory                                    heap_mb, after a garbage collection
 //	drop                                      forget what was loaded
 //

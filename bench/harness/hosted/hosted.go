@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/selkiedb/selkie/bench/harness/dataset"
+	"github.com/selkiedb/selkie/bench/harness/machine"
 	"github.com/selkiedb/selkie/bench/harness/worker"
 )
 
@@ -124,26 +125,34 @@ func (h *host) search(ctx context.Context, args worker.Args) (worker.Args, error
 	if err != nil {
 		return nil, err
 	}
-	if from < 0 || to > h.set.Meta.Queries || from >= to || k < 1 || threads < 1 {
+	repeat, err := args.Int("repeat", 1)
+	if err != nil {
+		return nil, err
+	}
+	if from < 0 || to > h.set.Meta.Queries || from >= to || k < 1 || threads < 1 || repeat < 1 {
 		return nil, fmt.Errorf("queries %d to %d of %d, k %d, %d threads", from, to, h.set.Meta.Queries, k, threads)
 	}
 	answers := make([]int32, (to-from)*k)
 	for i := range answers {
 		answers[i] = -1
 	}
-	micros := make([]float32, to-from)
-	took, err := ask(threads, to-from, func() (func(i int) error, error) {
+	n := to - from
+	micros := make([]float32, n*repeat)
+	spent := machine.CPUTime()
+	took, err := ask(threads, n*repeat, func() (func(i int) error, error) {
 		search, err := h.subject.searcher(ctx, k, args)
 		if err != nil {
 			return nil, err
 		}
 		return func(i int) error {
+			q := i % n
 			begin := time.Now()
-			err := search(h.set.Query(from+i), answers[i*k:(i+1)*k])
+			err := search(h.set.Query(from+q), answers[q*k:(q+1)*k])
 			micros[i] = float32(time.Since(begin).Nanoseconds()) / 1000
 			return err
 		}, nil
 	})
+	spent = machine.CPUTime() - spent
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +161,7 @@ func (h *host) search(ctx context.Context, args worker.Args) (worker.Args, error
 	}
 	out := worker.Args{}
 	out.Set("seconds", took.Seconds())
+	out.Set("cpu_seconds", spent.Seconds())
 	return out, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/selkiedb/selkie/bench/harness/dataset"
+	"github.com/selkiedb/selkie/bench/harness/machine"
 	"github.com/selkiedb/selkie/bench/harness/worker"
 	"github.com/selkiedb/selkie/vector"
 	"github.com/selkiedb/selkie/vector/graph"
@@ -32,13 +33,14 @@ func (b *bareIndex) build(ctx context.Context, args worker.Args, _ func(done, of
 	if err != nil {
 		return nil, err
 	}
-	begin := time.Now()
+	begin, spent := time.Now(), machine.CPUTime()
 	b.index, err = graph.Build(ctx, graph.Vectors{Elements: b.rows, Dimension: b.set.Dim}, b.set.Metric, graph.Options{Workers: workers})
 	if err != nil {
 		return nil, err
 	}
 	out := worker.Args{}
 	out.Set("build_s", time.Since(begin).Seconds())
+	out.Set("cpu_seconds", (machine.CPUTime() - spent).Seconds())
 	out.Set("disk_mb", float64(b.index.Size())/(1<<20))
 	return out, nil
 }

@@ -125,7 +125,7 @@ func insertRange(ctx context.Context, part *engine.Partition, set *dataset.Set, 
 func (s *selkie) build(ctx context.Context, _ worker.Args, _ func(done, of int)) (worker.Args, error) {
 	out := worker.Args{}
 	if !s.exact {
-		begin := time.Now()
+		begin, spent := time.Now(), machine.CPUTime()
 		if err := s.coll.CreateIndex(ctx, schema.Index{Field: "vector", Metric: s.set.Metric.String()}); err != nil {
 			return nil, err
 		}
@@ -133,6 +133,7 @@ func (s *selkie) build(ctx context.Context, _ worker.Args, _ func(done, of int))
 			return nil, err
 		}
 		out.Set("build_s", time.Since(begin).Seconds())
+		out.Set("cpu_seconds", (machine.CPUTime() - spent).Seconds())
 	}
 	out.Set("disk_mb", float64(machine.DiskBytes(s.eng.Dir()))/(1<<20))
 	return out, nil

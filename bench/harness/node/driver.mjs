@@ -6,6 +6,7 @@ import readline from 'node:readline'
 const [, , name, store] = process.argv
 const say = (verb, args) => process.stdout.write(`${verb}?${new URLSearchParams(args ?? {})}\n`)
 const whole = (a, key, fallback) => (a[key] === undefined ? fallback : Number.parseInt(a[key], 10))
+const cpu = () => (({ user, system }) => (user + system) / 1e6)(process.cpuUsage())
 const seconds = (from) => Number(process.hrtime.bigint() - from) / 1e9
 const version = (module) => JSON.parse(fs.readFileSync(path.join('node_modules', module, 'package.json'))).version
 
@@ -217,28 +218,32 @@ const verbs = {
   },
 
   async build(args) {
+    const before = cpu()
     const took = await system.build(set, args)
-    return { ...(took === undefined ? {} : { build_s: took }), disk_mb: bytesIn(store) / 2 ** 20 }
+    return { ...(took === undefined ? {} : { build_s: took, cpu_seconds: cpu() - before }), disk_mb: bytesIn(store) / 2 ** 20 }
   },
 
   async search(args) {
-    const [from, to, k] = [whole(args, 'from', 0), whole(args, 'to'), whole(args, 'k', 10)]
+    const [from, to, k, repeat] = [whole(args, 'from', 0), whole(args, 'to'), whole(args, 'k', 10), whole(args, 'repeat', 1)]
     if (whole(args, 'threads', 1) !== 1) throw new Unsupported('node asks one query at a time')
     await system.prepare(args)
     const answers = new Int32Array((to - from) * k).fill(-1)
-    const micros = new Float32Array(to - from)
+    const n = to - from
+    const micros = new Float32Array(n * repeat)
+    const before = cpu()
     const all = process.hrtime.bigint()
-    for (let i = 0; i < to - from; i++) {
+    for (let i = 0; i < n * repeat; i++) {
       const begin = process.hrtime.bigint()
-      let found = system.search(rowOf(queries, from + i, set.dim), k)
+      let found = system.search(rowOf(queries, from + (i % n), set.dim), k)
       if (found instanceof Promise) found = await found
       micros[i] = Number(process.hrtime.bigint() - begin) / 1000
-      answers.set(found.slice(0, k), i * k)
+      answers.set(found.slice(0, k), (i % n) * k)
     }
     const took = seconds(all)
+    const spent = cpu() - before
     fs.writeFileSync(args.out, new Uint8Array(answers.buffer))
     fs.writeFileSync(`${args.out}.us`, new Uint8Array(micros.buffer))
-    return { seconds: took }
+    return { seconds: took, cpu_seconds: spent }
   },
 
   // ingest inserts batches of rows into a new table, one after another.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,6 +96,19 @@ func (s *System) argv(ctx context.Context, env *Env, store string) (argv, extra 
 	default:
 		return append(slices.Clone(s.Command), store), nil, nil
 	}
+}
+
+// Only leaves the variants whose parameters match a regular expression.
+func (s *System) Only(expression string) error {
+	match, err := regexp.Compile(expression)
+	if err != nil {
+		return err
+	}
+	all := s.Variants
+	s.Variants = func(m *dataset.Meta) []result.Params {
+		return slices.DeleteFunc(slices.Clone(all(m)), func(p result.Params) bool { return !match.MatchString(p.String()) })
+	}
+	return nil
 }
 
 // plain is one variant without parameters.
