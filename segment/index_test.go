@@ -278,6 +278,23 @@ func TestIndexOfFewRows(t *testing.T) {
 	}
 }
 
+// Codes of four bits go the same ways: fewer bytes, the same scores.
+func TestIndexOfFourBits(t *testing.T) {
+	x := newIndexed(t, schema.FloatVector("v", 128).Nullable(), 1000, true)
+	eight, four := x.spec(1, vector.L2, forceGraph), x.spec(2, vector.L2, graph.Options{FlatBytes: -1, Bits: 4})
+	x.build(eight)
+	wide, _ := x.IndexInfo(1)
+	require.NoError(t, x.DropIndex(1))
+	x.build(four)
+	for range 2 {
+		info, _ := x.IndexInfo(2)
+		require.Equal(t, "graph", info.Kind)
+		require.Less(t, info.DiskBytes, wide.DiskBytes)
+		require.Greater(t, x.check(vector.L2, 1, 10, 10, 50), 0.8)
+		require.NoError(t, x.LoadIndex(context.Background(), four, true))
+	}
+}
+
 // An index of another field, another metric, another kind of query is not taken.
 func TestSearchIndexTakesTheOneThatFits(t *testing.T) {
 	ctx := context.Background()
