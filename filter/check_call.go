@@ -27,6 +27,12 @@ func (c *checker) pattern(n *node) (term, error) {
 		}
 		p.fits = g.matcher()
 		p.head, p.only = g.prefix()
+		switch text, kind := g.simple(); kind {
+		case ' ', '%':
+			p.begins = newHead(text, kind == ' ')
+		case 'i':
+			p.holds = []byte(text)
+		}
 	} else {
 		if len(text) > MaxRegexp {
 			return term{}, tooLarge(n.args[1].at, "the regular expression has %d bytes, at most %d are allowed", len(text), MaxRegexp)

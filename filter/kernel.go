@@ -1,6 +1,9 @@
 package filter
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // integer is what a column of integers holds.
 type integer interface{ int8 | int16 | int32 | int64 }
@@ -52,25 +55,86 @@ func intsWithin[T integer](t []uint64, v []T, lo int64, width uint64) {
 	}
 }
 
-// floatsWithin sets bit i of t where lo <= v[i] <= hi.
-func floatsWithin[T float](t []uint64, v []T, lo, hi T) {
+// floatRange is a closed range of floats, as integers in the same order (order32, order64), so that one comparison does for both
+// bounds here too.
+type floatRange struct {
+	lo32, width32 uint32
+	lo64, width64 uint64
+	empty         bool
+}
+
+// newFloatRange takes closed bounds; lo32 and hi32 are those for columns of 32 bits.
+func newFloatRange(lo, hi float64, lo32, hi32 float32) floatRange {
+	// The two zeros are equal: the bounds take in both.
+	if lo == 0 {
+		lo = math.Copysign(0, -1)
+	}
+	if hi == 0 {
+		hi = 0
+	}
+	if lo32 == 0 {
+		lo32 = float32(math.Copysign(0, -1))
+	}
+	if hi32 == 0 {
+		hi32 = 0
+	}
+	r := floatRange{lo32: order32(lo32), lo64: order64(lo), empty: lo > hi || lo32 > hi32}
+	r.width32, r.width64 = order32(hi32)-r.lo32, order64(hi)-r.lo64
+	return r
+}
+
+// order64 keeps the order of floats: the bits of those below zero are turned around.
+func order64(f float64) uint64 {
+	b := int64(math.Float64bits(f))
+	return uint64(b ^ b>>63&math.MaxInt64)
+}
+
+func order32(f float32) uint32 {
+	b := int32(math.Float32bits(f))
+	return uint32(b ^ b>>31&math.MaxInt32)
+}
+
+// floatsWithin sets bit i of t where v[i] lies in the range.
+func (r *floatRange) floatsWithin(t []uint64, v []float32) {
+	lo, width := r.lo32, r.width32
 	for w := range t {
+		row := v[min(w*64, len(v)):min(w*64+64, len(v))]
 		var word uint64
-		if len(v) >= 64 {
-			b := v[:64:64]
+		if len(row) == 64 {
 			for j := 0; j < 64; j += 4 {
-				x := b[j : j+4 : j+4]
-				word |= (bit(x[0] >= lo)&bit(x[0] <= hi) |
-					bit(x[1] >= lo)&bit(x[1] <= hi)<<1 |
-					bit(x[2] >= lo)&bit(x[2] <= hi)<<2 |
-					bit(x[3] >= lo)&bit(x[3] <= hi)<<3) << (j & 63)
+				x := row[j : j+4 : j+4]
+				word |= (bit(order32(x[0])-lo <= width) |
+					bit(order32(x[1])-lo <= width)<<1 |
+					bit(order32(x[2])-lo <= width)<<2 |
+					bit(order32(x[3])-lo <= width)<<3) << (j & 63)
 			}
-			v = v[64:]
 		} else {
-			for j, x := range v {
-				word |= bit(x >= lo) & bit(x <= hi) << (j & 63)
+			for j, x := range row {
+				word |= bit(order32(x)-lo <= width) << (j & 63)
 			}
-			v = nil
+		}
+		t[w] = word
+	}
+}
+
+// doublesWithin is floatsWithin for 64 bits.
+func (r *floatRange) doublesWithin(t []uint64, v []float64) {
+	lo, width := r.lo64, r.width64
+	for w := range t {
+		row := v[min(w*64, len(v)):min(w*64+64, len(v))]
+		var word uint64
+		if len(row) == 64 {
+			for j := 0; j < 64; j += 4 {
+				x := row[j : j+4 : j+4]
+				word |= (bit(order64(x[0])-lo <= width) |
+					bit(order64(x[1])-lo <= width)<<1 |
+					bit(order64(x[2])-lo <= width)<<2 |
+					bit(order64(x[3])-lo <= width)<<3) << (j & 63)
+			}
+		} else {
+			for j, x := range row {
+				word |= bit(order64(x)-lo <= width) << (j & 63)
+			}
 		}
 		t[w] = word
 	}

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"bytes"
+	"math/bits"
 	"strings"
 	"unicode/utf8"
 )
@@ -114,6 +115,21 @@ func (g glob) prefix() (text string, only bool) {
 	return first[0].text, len(g.pieces) == 1 && len(first) == 1 && g.openTail
 }
 
+// simple returns the text of the patterns text, text% and %text%; kind is ' ', '%' and 'i', or 0 for other patterns.
+func (g glob) simple() (text string, kind byte) {
+	switch {
+	case len(g.pieces) != 1 || len(g.pieces[0]) != 1 || g.pieces[0][0].any:
+		return "", 0
+	case g.openHead && g.openTail:
+		kind = 'i'
+	case g.openTail:
+		kind = '%'
+	case !g.openHead:
+		kind = ' '
+	}
+	return g.pieces[0][0].text, kind
+}
+
 // match takes time in proportion to the string's length times the pattern's.
 func (g glob) match(s []byte) bool {
 	pieces := g.pieces
@@ -216,6 +232,9 @@ type pattern struct {
 	fits func([]byte) bool
 	head string // what begins every string that fits a pattern of like
 	only bool   // every string that begins with head fits
+
+	begins *head  // what there is to look at, if it is just the head
+	holds  []byte // the text of a pattern %text%
 }
 
 func (p *pattern) bind(b *binder) { p.x.bind(b) }
@@ -244,7 +263,14 @@ func (p *pattern) eval(r *run, want, t, k []uint64) {
 			fail(t, k)
 			return
 		}
-		eachString(want, t, d.Offs, d.Bytes, p.fits)
+		switch {
+		case p.begins != nil:
+			p.begins.find(want, t, d.Offs, d.Bytes)
+		case p.holds != nil && mostly(want):
+			findInfix(t, d.Offs, d.Bytes, p.holds)
+		default:
+			eachString(want, t, d.Offs, d.Bytes, p.fits)
+		}
 		if p.op == opNotMatch {
 			invert(t)
 		}
@@ -266,6 +292,15 @@ func (p *pattern) eval(r *run, want, t, k []uint64) {
 		}
 		return isFalse
 	})
+}
+
+// mostly tells whether so many rows are wanted that all may as well be looked at.
+func mostly(want []uint64) bool {
+	n := 0
+	for _, w := range want {
+		n += bits.OnesCount64(w)
+	}
+	return n > len(want)*16
 }
 
 func (p *pattern) outcomes(s *chunk) outcome {

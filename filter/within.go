@@ -161,10 +161,8 @@ type within struct {
 	empty  bool // nothing can lie in the interval
 	lo     int64
 	width  uint64
-	low    float64
-	high   float64
-	low32  float32
-	high32 float32
+	floats floatRange
+	head   *head // of == and != with a string
 }
 
 // newWithin prepares the kernels. The constants are of the operand's kind, if that is not JSON.
@@ -189,29 +187,37 @@ func newWithin(x operand, iv interval) *within {
 		}
 		w.empty = w.empty || lo > hi
 		w.lo, w.width = lo, uint64(hi)-uint64(lo)
+	case kindString:
+		if iv.isPoint() {
+			w.head = newHead(iv.lo.str, true)
+		}
 	case kindFloat:
 		// The bounds are inside: an open one moves to the next float.
-		w.low, w.high = math.Inf(-1), math.Inf(1)
-		w.low32, w.high32 = float32(w.low), float32(w.high)
+		lo, hi := math.Inf(-1), math.Inf(1)
+		lo32, hi32 := float32(lo), float32(hi)
 		if iv.lo.kind != kindNone {
-			w.low = iv.lo.float()
-			w.low32 = float32(w.low)
+			lo = iv.lo.float()
+			lo32 = float32(lo)
 			if iv.loOpen {
-				w.low = math.Nextafter(w.low, math.Inf(1))
-				w.low32 = math.Nextafter32(w.low32, float32(math.Inf(1)))
+				lo = math.Nextafter(lo, math.Inf(1))
+				lo32 = math.Nextafter32(lo32, float32(math.Inf(1)))
 			}
 		}
 		if iv.hi.kind != kindNone {
-			w.high = iv.hi.float()
-			w.high32 = float32(w.high)
+			hi = iv.hi.float()
+			hi32 = float32(hi)
 			if iv.hiOpen {
-				w.high = math.Nextafter(w.high, math.Inf(-1))
-				w.high32 = math.Nextafter32(w.high32, float32(math.Inf(-1)))
+				hi = math.Nextafter(hi, math.Inf(-1))
+				hi32 = math.Nextafter32(hi32, float32(math.Inf(-1)))
 			}
 		}
 		if fieldIsFloat(x) { // the values are rounded, and the constants with them
-			w.low, w.high = float64(w.low32), float64(w.high32)
+			lo, hi = float64(lo32), float64(hi32)
+		} else {
+			lo32, hi32 = 0, 0
 		}
+		w.floats = newFloatRange(lo, hi, lo32, hi32)
+		w.empty = w.floats.empty
 	}
 	return w
 }
@@ -251,7 +257,11 @@ func (p *within) eval(r *run, want, t, k []uint64) {
 			var n numbers
 			n.begin(r)
 			v := x.floats(r, want, &n)
-			floatsWithin(t, v, p.low, p.high)
+			if p.empty {
+				clear(t)
+			} else {
+				p.floats.doublesWithin(t, v)
+			}
 			if p.iv.not {
 				invert(t)
 			}
@@ -318,11 +328,11 @@ func (p *within) evalColumn(r *run, c *columnOp, want, t, k []uint64) {
 	case typ == schema.TypeInt64:
 		intsWithin(t, view[int64](d.Fixed, buf), p.lo, p.width)
 	case typ == schema.TypeFloat:
-		floatsWithin(t, view[float32](d.Fixed, buf), p.low32, p.high32)
+		p.floats.floatsWithin(t, view[float32](d.Fixed, buf))
 	case typ == schema.TypeDouble:
-		floatsWithin(t, view[float64](d.Fixed, buf), p.low, p.high)
+		p.floats.doublesWithin(t, view[float64](d.Fixed, buf))
 	case typ == schema.TypeVarChar && p.iv.isPoint():
-		stringsEqual(want, t, d.Offs, d.Bytes, p.iv.lo.str)
+		p.head.find(want, t, d.Offs, d.Bytes)
 	case typ == schema.TypeVarChar:
 		eachString(want, t, d.Offs, d.Bytes, p.iv.admitsText)
 	}
@@ -345,49 +355,4 @@ func (v interval) admitsText(s []byte) bool {
 		}
 	}
 	return true
-}
-
-// eachString sets the bits of the wanted strings that f accepts.
-func eachString(want, t []uint64, offs []uint32, all []byte, f func([]byte) bool) {
-	for w, word := range want {
-		t[w] = 0
-		if word == 0 {
-			continue
-		}
-		o := offs[w*64 : min(w*64+65, len(offs))]
-		var yes uint64
-		for j := range len(o) - 1 {
-			if word>>(j&63)&1 != 0 {
-				yes |= bit(f(all[o[j]:o[j+1]])) << (j & 63)
-			}
-		}
-		t[w] = yes
-	}
-}
-
-// stringsEqual looks at the bytes of those strings only that are as long as s.
-func stringsEqual(want, t []uint64, offs []uint32, all []byte, s string) {
-	n := uint32(len(s))
-	for w, word := range want {
-		t[w] = 0
-		if word == 0 {
-			continue
-		}
-		o := offs[w*64 : min(w*64+65, len(offs))]
-		var same uint64
-		for j := 0; j+1 < len(o); j++ {
-			same |= bit(o[j+1]-o[j] == n) << (j & 63)
-		}
-		if n == 0 || same == 0 {
-			t[w] = same
-			continue
-		}
-		var yes uint64
-		for j := 0; j+1 < len(o); j++ {
-			if same>>(j&63)&1 != 0 {
-				yes |= bit(string(all[o[j]:o[j]+n]) == s) << (j & 63)
-			}
-		}
-		t[w] = yes
-	}
 }
