@@ -9,26 +9,38 @@ import (
 // maxToken is the longest token that is kept, in bytes.
 const maxToken = 40
 
-// tokens calls fn with the tokens of a text, in order: runs of letters, digits and the marks that belong to them, in lower case. Longer runs
-// than maxToken are left out, but take a position. buf may be used for them.
+// tokens calls fn with the tokens of a text, in order: runs of letters and digits, with the marks that follow them, in lower case.
+// Longer runs than maxToken are left out, but take a position. buf may be used for the tokens.
 func tokens(text []byte, buf []byte, fn func(position int, token []byte)) []byte {
 	position := 0
 	for at := 0; at < len(text); {
-		r, n := decodeRune(text[at:])
-		if !isWordRune(r) {
-			at += n
-			continue
-		}
 		buf = buf[:0]
+		start := at
 		for at < len(text) {
-			r, n := decodeRune(text[at:])
-			if !isWordRune(r) && !(len(buf) > 0 && unicode.Is(unicode.M, r)) {
+			if c := text[at]; c < utf8.RuneSelf {
+				low := lowerWord[c]
+				if low == 0 {
+					break
+				}
+				at++
+				if len(buf) <= maxToken {
+					buf = append(buf, low)
+				}
+				continue
+			}
+			r, n := utf8.DecodeRune(text[at:])
+			if !isWordRune(r) && !(at > start && unicode.Is(unicode.M, r)) {
 				break
 			}
+			at += n
 			if len(buf) <= maxToken {
 				buf = utf8.AppendRune(buf, unicode.ToLower(r))
 			}
+		}
+		if at == start { // no part of a token
+			_, n := utf8.DecodeRune(text[at:])
 			at += n
+			continue
 		}
 		if len(buf) <= maxToken {
 			fn(position, buf)
@@ -38,19 +50,22 @@ func tokens(text []byte, buf []byte, fn func(position int, token []byte)) []byte
 	return buf
 }
 
-func decodeRune(b []byte) (rune, int) {
-	if b[0] < utf8.RuneSelf {
-		return rune(b[0]), 1
-	}
-	return utf8.DecodeRune(b)
-}
-
 func isWordRune(r rune) bool {
-	if r < utf8.RuneSelf {
-		return r|0x20 >= 'a' && r|0x20 <= 'z' || r >= '0' && r <= '9'
-	}
 	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r))
 }
+
+// lowerWord gives ASCII letters in lower case, and digits; 0 for what belongs to no token.
+var lowerWord = func() (t [utf8.RuneSelf]byte) {
+	for c := range byte(utf8.RuneSelf) {
+		switch {
+		case isDigit(c):
+			t[c] = c
+		case c|0x20 >= 'a' && c|0x20 <= 'z':
+			t[c] = c | 0x20
+		}
+	}
+	return t
+}()
 
 // textMatch is true where a string has at least min of the different tokens of a query.
 type textMatch struct {
