@@ -384,6 +384,30 @@ func (c *catalogue) view(fn func(s *state)) {
 	fn(c.state)
 }
 
+// copyTo writes the file as it is now to another place, and gives fn the state that it holds. Edits wait meanwhile.
+func (c *catalogue) copyTo(path string, fn func(s *state)) (err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken != nil {
+		return c.broken
+	}
+	raw := make([]byte, c.end)
+	if _, err := c.file.ReadAt(raw, 0); err != nil {
+		return err
+	}
+	copy(raw[catMarkAt:], c.encodeMark(c.end))
+	f, err := c.fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.Write(raw); err != nil {
+		return err
+	}
+	fn(c.state)
+	return f.Sync()
+}
+
 // close syncs the mark.
 func (c *catalogue) close() error {
 	c.mu.Lock()

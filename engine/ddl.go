@@ -194,12 +194,14 @@ func (e *Engine) dropCollection(ctx context.Context, name string) error {
 	return nil
 }
 
-// removed is told when the files of a dropped segment are gone.
+// removed removes the files of a dropped segment, now or when the checkpoint that runs is done.
 func (e *Engine) removed(s *segment.Sealed, err error) {
-	if err != nil {
-		// The next open removes what is left: the catalogue does not name it.
-		e.opts.Logger.Warn("removing a dropped segment", "segment", s.ID(), "error", err)
-	}
+	e.trash.remove(func() {
+		if err := errors.Join(err, e.fs.RemoveAll(s.Dir())); err != nil {
+			// The next open removes what is left: the catalogue does not name it.
+			e.opts.Logger.Warn("removing a dropped segment", "segment", s.ID(), "error", err)
+		}
+	})
 }
 
 // CreatePartition makes an empty partition. It returns ErrExists if there is one of the name already.

@@ -24,7 +24,7 @@
 //   - Growing segments live in memory: Options.GrowingBytes bounds them, and writers wait at the bound.
 //   - The slice behind a flat column (column.Int64, column.FloatVectorFlat, ...) is read during the call and must not
 //     be changed meanwhile.
-//   - Copy a store's directory only while no engine has it open for writing.
+//   - Copy a store's directory only while no engine has it open for writing; Engine.Checkpoint copies while it is in use.
 //
 // # Durability
 //
@@ -157,7 +157,7 @@
 //	cut           the LSN up to which a shard's operations are in sealed segments
 //	snapshot      a fixed view to read
 //	compaction    to merge sealed segments
-//	checkpoint    a copy of a store made while it runs; not there yet
+//	checkpoint    a copy of a store made while it runs
 //	index         a derived search structure of a segment
 //
 // The files are drawn in docs/format, the whole is described in ARCHITECTURE.md.

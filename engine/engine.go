@@ -49,6 +49,8 @@ type Engine struct {
 
 	indexer *indexer
 
+	trash trash
+
 	compactWake chan struct{}
 	pacer       pacer
 

@@ -299,9 +299,6 @@ func (c *Collection) WaitIndexed(ctx context.Context) error {
 		if err != nil || !pending {
 			return wrap("wait for indexes", err)
 		}
-		if c.e.opts.ReadOnly {
-			return wrap("wait for indexes", fmt.Errorf("some are missing: %w", ErrReadOnly))
-		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -319,6 +316,9 @@ func (c *Collection) pendingIndex() (pending bool, err error) {
 		case IndexFailed:
 			return false, fmt.Errorf("index %q: %s", i.Name, i.Reason)
 		case IndexInProgress:
+			if c.e.opts.ReadOnly && i.Indexed+i.Coded == i.Segments {
+				return false, fmt.Errorf("index %q: %d segments have none, and it cannot be built: %w", i.Name, i.Coded, ErrReadOnly)
+			}
 			pending = true
 		}
 	}

@@ -47,7 +47,7 @@ type Env struct {
 	Pace func(bytes int)
 	// Compacted is told of each compaction.
 	Compacted func(p *Partition, r CompactReceipt, err error)
-	// Removed is told when the files of a segment that ended are gone, or could not be removed.
+	// Removed is told when the last reader of a segment that ended is done, and how closing its files went: it removes them.
 	Removed func(s *segment.Sealed, err error)
 	// Flushed is told of each flush that wrote something or went wrong.
 	Flushed func(p *Partition, r Receipt, err error)

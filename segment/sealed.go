@@ -35,7 +35,7 @@ type Sealed struct {
 
 	refs    atomic.Int32
 	dropped atomic.Bool
-	onClose func(s *Sealed, err error)
+	remove  func(s *Sealed, err error)
 }
 
 // Open opens the segment that the manifest describes and checks that the files are those that were written. Dead are its rows dead
@@ -202,17 +202,18 @@ func (s *Sealed) Unref() {
 		return
 	}
 	err := s.closeTables()
-	if s.dropped.Load() {
-		err = errors.Join(err, s.fs.RemoveAll(s.dir))
-	}
-	if s.onClose != nil {
-		s.onClose(s, err)
+	switch {
+	case s.dropped.Load() && s.remove != nil:
+		s.remove(s, err)
+	case s.dropped.Load():
+		_ = s.fs.RemoveAll(s.dir) // the next open removes what is left
 	}
 }
 
-// Drop marks the segment's files for removal when the last reference goes.
-func (s *Sealed) Drop(onClose func(s *Sealed, err error)) {
-	s.onClose = onClose
+// Drop marks the segment's files for removal when the last reference goes. remove does it then, told how closing them went; nil removes them
+// at once.
+func (s *Sealed) Drop(remove func(s *Sealed, err error)) {
+	s.remove = remove
 	s.dropped.Store(true)
 }
 

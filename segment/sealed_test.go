@@ -175,6 +175,7 @@ func TestDropWaitsForReaders(t *testing.T) {
 	s.Drop(func(got *segment.Sealed, err error) {
 		require.NoError(t, err)
 		require.Same(t, s, got)
+		require.NoError(t, fs.RemoveAll(got.Dir()))
 		removed++
 	})
 	s.Unref()

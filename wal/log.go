@@ -61,6 +61,12 @@ type Log struct {
 	synced      uint64 // last LSN on disk, whatever the policy
 	syncWaiters []syncWaiter
 
+	shown struct { // what the last published group left: whole frames
+		seq uint64
+		end int64
+		lsn uint64
+	}
+
 	stats Stats
 }
 

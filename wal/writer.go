@@ -212,6 +212,7 @@ func (w *writer) publish() (wanted bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.durable.Store(w.lastLSN)
+	l.shown.seq, l.shown.end, l.shown.lsn = w.cur.seq, w.bufOff, w.lastLSN
 	l.stats.Groups++
 	l.stats.Records += uint64(len(w.group))
 	l.stats.LastGroup = len(w.group)

@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/selkiedb/selkie/segment"
+	"github.com/selkiedb/selkie/wal"
+)
+
+// CheckpointReceipt tells what a checkpoint holds.
+type CheckpointReceipt struct {
+	LSN      uint64 // every write up to this one is in it
+	Segments int
+	Linked   int   // files that are hard links
+	Copied   int64 // bytes
+	Duration time.Duration
+}
+
+// Checkpoint makes a copy of the store in a directory that is not there yet, while the store is in use: every write that was acknowledged
+// before the call, flushed or not, and nothing of a half. It is opened as any store is. Files that never change are hard links where the file
+// system can make them, so a checkpoint costs about what the log costs. The directory appears when all of it is on disk.
+//
+// It wants a directory on the store's file system; its parent must exist.
+func (e *Engine) Checkpoint(ctx context.Context, dir string) (CheckpointReceipt, error) {
+	if err := e.enter(); err != nil {
+		return CheckpointReceipt{}, wrap("checkpoint", err)
+	}
+	defer e.leave()
+	ctx, stop := e.bind(ctx)
+	defer stop()
+	start := e.opts.Now()
+	r, err := e.checkpoint(ctx, dir)
+	r.Duration = e.opts.Now().Sub(start)
+	return r, wrap("checkpoint", err)
+}
+
+// Steps:
+//
+//  1. keep files from being removed, and the log from being cut
+//  2. copy the catalogue, and note the log's end while no edit can be made: the log then knows of no later edit
+//  3. link or copy the segments that it names; copy the log up to its end
+//  4. sync all of it, rename the directory to its name, sync its parent. Commit point: the rename is synced
+//
+// What a crash leaves is a directory with another name, which the next checkpoint of the same name removes.
+func (e *Engine) checkpoint(ctx context.Context, dir string) (r CheckpointReceipt, err error) {
+	fs := e.fs
+	if _, err := fs.Stat(dir); err == nil {
+		return r, fmt.Errorf("directory %s %w", dir, ErrExists)
+	} else if !isNotExist(err) {
+		return r, err
+	}
+	tmp := dir + ".tmp"
+	if err := fs.RemoveAll(tmp); err != nil {
+		return r, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, fs.RemoveAll(tmp))
+		}
+	}()
+	for _, sub := range []string{"", segmentsDir, logDir, tempDir} {
+		if err := fs.MkdirAll(fs.PathJoin(tmp, sub), 0o755); err != nil {
+			return r, err
+		}
+	}
+	e.trash.hold()
+	defer e.trash.release()
+	e.truncate.Lock()
+	defer e.truncate.Unlock()
+	var manifests []segment.Manifest
+	var log wal.State
+	var name string
+	e.cat.view(func(*state) { name = catalogueName(e.cat.seq) })
+	err = e.cat.copyTo(fs.PathJoin(tmp, name), func(s *state) {
+		for _, x := range s.segments {
+			manifests = append(manifests, x.manifest)
+		}
+		log = e.log.State()
+	})
+	if err != nil {
+		return r, err
+	}
+	r.LSN, r.Segments = log.LSN, len(manifests)
+	for _, m := range manifests {
+		if err := e.linkSegment(ctx, m, fs.PathJoin(tmp, segmentsDir, m.ID.String()), &r); err != nil {
+			return r, err
+		}
+	}
+	n, err := e.log.CopyTo(ctx, log, fs, fs.PathJoin(tmp, logDir), true)
+	if r.Copied += n; err != nil {
+		return r, err
+	}
+	for _, sub := range []string{segmentsDir, logDir, ""} {
+		if err := syncDir(fs, fs.PathJoin(tmp, sub)); err != nil {
+			return r, err
+		}
+	}
+	if err := fs.Rename(tmp, dir); err != nil {
+		return r, err
+	}
+	return r, syncDir(fs, fs.PathDir(dir))
+}
+
+// linkSegment puts the files of a segment, and those of its indexes, into a directory.
+func (e *Engine) linkSegment(ctx context.Context, m segment.Manifest, to string, r *CheckpointReceipt) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	fs := e.fs
+	from := fs.PathJoin(e.env.SegmentsDir, m.ID.String())
+	if err := fs.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	names, err := fs.List(from)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		err := e.linkFile(ctx, fs.PathJoin(from, name), fs.PathJoin(to, name), r)
+		if isNotExist(err) && strings.HasSuffix(name, ".idx") {
+			continue // an index that was dropped meanwhile
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return syncDir(fs, to)
+}
+
+// linkFile makes a hard link, or a synced copy where that cannot be.
+func (e *Engine) linkFile(ctx context.Context, from, to string, r *CheckpointReceipt) (err error) {
+	if e.fs.Link(from, to) == nil {
+		r.Linked++
+		return nil
+	}
+	src, err := e.fs.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	dst, err := e.fs.Create(to, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dst.Close()) }()
+	n, err := io.Copy(dst, &contextReader{ctx, src})
+	r.Copied += n
+	if err != nil {
+		return err
+	}
+	return dst.Sync()
+}
+
+// contextReader ends with its context.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(b)
+}
+
+// trash removes files, but not while somebody holds it.
+type trash struct {
+	mu     sync.Mutex // guards what follows; nothing is locked under it
+	held   int
+	queued []func()
+}
+
+func (t *trash) hold() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held++
+}
+
+// remove calls fn, now or when nobody holds the trash any more.
+func (t *trash) remove(fn func()) {
+	t.mu.Lock()
+	if t.held > 0 {
+		t.queued = append(t.queued, fn)
+		t.mu.Unlock()
+		return
+	}
+	t.mu.Unlock()
+	fn()
+}
+
+func (t *trash) release() {
+	t.mu.Lock()
+	var run []func()
+	if t.held--; t.held == 0 {
+		run, t.queued = t.queued, nil
+	}
+	t.mu.Unlock()
+	for _, fn := range run {
+		fn()
+	}
+}
