@@ -25,8 +25,7 @@ func batchBlock(b *column.Batch, s *schema.Schema) *filter.Block {
 }
 
 // rowsOf returns the rows that match.
-func rowsOf(t testing.TB, e *filter.Expr, b *filter.Block) []int {
-	t.Helper()
+func rowsOf(t require.TestingT, e *filter.Expr, b *filter.Block) []int {
 	words := make([]uint64, (b.Rows+63)/64)
 	require.NoError(t, e.Eval(b, words))
 	rows := []int{}

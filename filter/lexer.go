@@ -56,7 +56,7 @@ type lexer struct {
 // symbols by length, the longest first.
 var symbols = [...]string{
 	"==", "!=", "<=", ">=", "<<", ">>", "&&", "||", "**", "=~", "!~",
-	"(", ")", "[", "]", ",", "<", ">", "+", "-", "*", "/", "%", "&", "|", "^", "~", "!", "=",
+	"<", ">", "+", "-", "*", "/", "%", "&", "|", "^", "~", "!", "=",
 }
 
 func (l *lexer) next() (token, error) {
@@ -78,6 +78,9 @@ func (l *lexer) next() (token, error) {
 		return l.quoted(start)
 	case c == '{':
 		return l.template()
+	case c == ',' || c == '(' || c == ')' || c == '[' || c == ']':
+		l.at++
+		return token{kind: tokSymbol, at: span{start, l.at}, text: l.src[start:l.at]}, nil
 	}
 	for _, s := range symbols {
 		if strings.HasPrefix(l.src[start:], s) {

@@ -317,6 +317,6 @@ func (p *pattern) outcomes(s *chunk) outcome {
 	}
 	// Strings with the head lie from the head up to the last that begins with it.
 	inside := (hi.kind == kindNone || hi.str >= p.head) && (lo.str <= p.head || strings.HasPrefix(lo.str, p.head))
-	allInside := hi.kind != kindNone && strings.HasPrefix(lo.str, p.head) && strings.HasPrefix(hi.str, p.head)
+	allInside := p.head == "" || hi.kind != kindNone && strings.HasPrefix(lo.str, p.head) && strings.HasPrefix(hi.str, p.head)
 	return outcomeOf(inside, !(allInside && p.only), nulls)
 }

@@ -12,16 +12,19 @@ import (
 // member is true where an operand's value is in a list of constants.
 type member struct {
 	x    operand
-	list []value // as written
-	set  *valueSet
-	ints *intSet // of a plain field of integers or floats, else nil
+	list []value   // as written
+	ints *intSet   // of a plain field of integers or floats
+	set  *valueSet // of other operands
 
 	sorted []value // of a plain field: what can be in the list, ascending
 }
 
 func newMember(x operand, list []value) *member {
-	m := &member{x: x, list: list, set: newValueSet(roundedFor(x, list))}
+	m := &member{x: x, list: list}
 	c, ok := x.(*columnOp)
+	if !ok || !c.kind().isNumber() {
+		m.set = newValueSet(roundedFor(x, list))
+	}
 	if !ok {
 		return m
 	}

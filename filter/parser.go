@@ -202,14 +202,24 @@ func (p *parser) expr(min int) (*node, error) {
 	}
 	defer func() { p.depth-- }()
 	left, err := p.prefix()
-	for err == nil {
+	if err != nil {
+		return nil, err
+	}
+	return p.rest(left, min)
+}
+
+// rest reads what follows left.
+func (p *parser) rest(left *node, min int) (*node, error) {
+	for {
 		in := infixOf(p.tok)
 		if in.op == opNone || in.bind < min {
 			return left, nil
 		}
-		left, err = p.infix(left, in)
+		var err error
+		if left, err = p.infix(left, in); err != nil {
+			return nil, err
+		}
 	}
-	return nil, err
 }
 
 // prefix reads a term without the operators behind it.
@@ -411,22 +421,17 @@ func (p *parser) list(open token) (*node, error) {
 				return nil, err
 			}
 		}
-		nodes := p.nodes
-		x, err := p.expr(bindOr)
-		if err != nil {
-			return nil, err
-		}
-		p.nodes = nodes // what an element is made of is not kept
-		v, err := constantOf(x)
+		at := p.tok.at
+		v, depth, err := p.element()
 		if err != nil {
 			return nil, err
 		}
 		if len(n.val.list) == MaxList {
-			return nil, tooLarge(x.at, "the list has more than %d elements", MaxList)
+			return nil, tooLarge(at, "the list has more than %d elements", MaxList)
 		}
-		n.depth = max(n.depth, x.depth)
+		n.depth = max(n.depth, depth)
 		n.val.list = append(n.val.list, v)
-		n.spots = append(n.spots, uint32(x.at.pos))
+		n.spots = append(n.spots, uint32(at.pos))
 	}
 	n.at = open.at.to(p.tok.at)
 	n.mark = n.at
@@ -434,6 +439,32 @@ func (p *parser) list(open token) (*node, error) {
 		return nil, err
 	}
 	return p.make(n)
+}
+
+// element reads one element of a list, and returns how deep it was nested.
+func (p *parser) element() (v value, depth int, err error) {
+	nodes := p.nodes
+	t := p.tok
+	var x *node
+	if t.kind == tokLiteral && t.value.kind != kindBig {
+		if err := p.advance(); err != nil {
+			return v, 0, err
+		}
+		if p.tok.is(",") || p.tok.is("]") {
+			return t.value, 1, nil // as it is nearly always
+		}
+		if x, err = p.make(node{op: opConst, at: t.at, mark: t.at, val: t.value}); err == nil {
+			x, err = p.rest(x, bindOr)
+		}
+	} else {
+		x, err = p.expr(bindOr)
+	}
+	if err != nil {
+		return v, 0, err
+	}
+	p.nodes = nodes // what an element is made of is not kept
+	v, err = constantOf(x)
+	return v, x.depth, err
 }
 
 func (p *parser) template(t token) (*node, error) {

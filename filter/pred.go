@@ -97,8 +97,59 @@ func newLogic(and bool, args []pred) pred {
 		return l.args[0]
 	}
 	l.order = slices.Clone(l.args)
+	if !and {
+		l.order = joinPoints(l.order)
+	}
 	slices.SortStableFunc(l.order, func(a, b pred) int { return a.cost() - b.cost() })
 	return l
+}
+
+// joinPoints makes one list of comparisons of an operand with ==, and of in, that are joined by or: machines write long runs of
+// them. It is for evaluation only; what is printed stays as it was.
+func joinPoints(args []pred) []pred {
+	if len(args) < 3 {
+		return args
+	}
+	type run struct {
+		at   int
+		list []value
+		x    operand
+	}
+	runs := map[string]*run{}
+	out := args[:0]
+	for _, a := range args {
+		x, list := pointsOf(a)
+		if x == nil {
+			out = append(out, a)
+			continue
+		}
+		name := string(x.append(nil))
+		if r := runs[name]; r != nil {
+			r.list = append(r.list, list...)
+			continue
+		}
+		runs[name] = &run{len(out), slices.Clone(list), x}
+		out = append(out, a)
+	}
+	for _, r := range runs {
+		if _, list := pointsOf(out[r.at]); len(r.list) > len(list) {
+			out[r.at] = newMember(r.x, r.list)
+		}
+	}
+	return out
+}
+
+// pointsOf returns what x == c and x in [...] compare, a nil operand for other predicates.
+func pointsOf(p pred) (x operand, list []value) {
+	switch p := p.(type) {
+	case *within:
+		if p.iv.isPoint() && !p.iv.not {
+			return p.x, []value{p.iv.lo}
+		}
+	case *member:
+		return p.x, p.list
+	}
+	return nil, nil
 }
 
 func (l *logic) bind(b *binder) {
