@@ -46,6 +46,27 @@ func SelectWeighted(dots, squares []int32, weight float32, shift uint, rows []ui
 	return m
 }
 
+// SelectScaled is SelectBelow with the distances
+//
+//	-int32((float32(dots[i]) + bias) * scale * factors[rows[i]])
+//
+// which must be within the range of int32. REQUIRES: every row lies within
+// factors, and the lengths of SelectBelow; it panics otherwise.
+func SelectScaled(dots []int32, factors []float32, bias, scale float32, rows []uint32, limit int32, keys []uint64) int {
+	n := len(dots)
+	if len(rows) < n || len(keys) < n+SelectSlack {
+		panic(fmt.Sprintf("vector: select of %d dots, %d rows into %d keys", n, len(rows), len(keys)))
+	}
+	if n == 0 {
+		return 0
+	}
+	m := selectScaled(dots, factors, bias, scale, rows, limit, keys)
+	if m < 0 {
+		panic(outOfRange(rows[:n], len(factors)))
+	}
+	return m
+}
+
 // Visit marks the rows of list, up to the first that is beyond visited, and
 // writes those that were not marked before into out, in their order. It
 // returns their number. Bit r%64 of visited[r/64] stands for row r.
@@ -113,6 +134,22 @@ func selectWeightedGo(dots, squares []int32, weight float32, shift uint, rows []
 			return -1
 		}
 		if d := int32(float32(squares[rows[i]])*weight) - s<<shift; d < limit {
+			keys[m] = DistanceKey(d, rows[i])
+			m++
+		}
+	}
+	return m
+}
+
+// selectScaledGo is the oracle of the assembly, and what runs without it.
+func selectScaledGo(dots []int32, factors []float32, bias, scale float32, rows []uint32, limit int32, keys []uint64) int {
+	m := 0
+	rows = rows[:len(dots)]
+	for i, s := range dots {
+		if int64(rows[i]) >= int64(len(factors)) {
+			return -1
+		}
+		if d := -int32(float32(float32(s)+bias) * scale * factors[rows[i]]); d < limit {
 			keys[m] = DistanceKey(d, rows[i])
 			m++
 		}

@@ -14,6 +14,9 @@ func selectBelowAVX512(dots, terms *int32, shift uint, rows *uint32, n int, limi
 func selectWeightedAVX512(dots, squares *int32, count int, weight float32, shift uint, rows *uint32, n int, limit int32, keys *uint64) int
 
 //go:noescape
+func selectScaledAVX512(dots *int32, factors *float32, count int, bias, scale float32, rows *uint32, n int, limit int32, keys *uint64) int
+
+//go:noescape
 func countBelowAVX512(keys *uint64, n int, key uint64) int
 
 //go:noescape
@@ -37,6 +40,13 @@ func selectWeighted(dots, squares []int32, weight float32, shift uint, rows []ui
 		return selectWeightedGo(dots, squares, weight, shift, rows, limit, keys)
 	}
 	return selectWeightedAVX512(&dots[0], &squares[0], len(squares), weight, shift, &rows[0], len(dots), limit, &keys[0])
+}
+
+func selectScaled(dots []int32, factors []float32, bias, scale float32, rows []uint32, limit int32, keys []uint64) int {
+	if !selectWide || len(factors) == 0 || len(factors) > 1<<31-1 {
+		return selectScaledGo(dots, factors, bias, scale, rows, limit, keys)
+	}
+	return selectScaledAVX512(&dots[0], &factors[0], len(factors), bias, scale, &rows[0], len(dots), limit, &keys[0])
 }
 
 func countBelow(keys []uint64, key uint64) int {

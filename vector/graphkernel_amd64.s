@@ -167,6 +167,97 @@ done:
 	MOVQ DI, ret+72(FP)
 	RET
 
+// func selectScaledAVX512(dots *int32, factors *float32, count int, bias, scale float32, rows *uint32, n int, limit int32, keys *uint64) int
+// Requires: AVX512F, BMI2, POPCNT
+TEXT ·selectScaledAVX512(SB), NOSPLIT, $0-72
+	MOVQ         dots+0(FP), AX
+	MOVQ         factors+8(FP), BX
+	MOVQ         count+16(FP), SI
+	VPBROADCASTD SI, Z10
+	MOVL         bias+24(FP), SI
+	VPBROADCASTD SI, Z11
+	MOVL         scale+28(FP), SI
+	VPBROADCASTD SI, Z9
+	MOVQ         rows+32(FP), CX
+	MOVQ         n+40(FP), DX
+	MOVL         limit+48(FP), SI
+	VPBROADCASTD SI, Z0
+	MOVQ         keys+56(FP), DI
+	MOVQ         DI, R9
+	MOVL         $0x80000000, SI
+	VPBROADCASTD SI, Z5
+	MOVL         $0xffff, R10
+	KMOVW        R10, K1
+	XORQ         R11, R11
+
+block:
+	CMPQ  DX, $16
+	JGE   whole
+	TESTQ DX, DX
+	JLE   done
+	BZHIQ DX, R10, SI
+	KMOVW SI, K1
+
+whole:
+	VMOVDQU32.Z (CX)(R11*1), K1, Z3
+	VPCMPUD     $5, Z10, Z3, K1, K3    // row >= count
+	KORTESTW    K3, K3
+	JNZ         outside
+	KMOVW       K1, K3
+	VPXORD      Z8, Z8, Z8
+	VGATHERDPS  (BX)(Z3*4), K3, Z8
+	VMOVDQU32.Z (AX)(R11*1), K1, Z2
+	VCVTDQ2PS   Z2, Z2
+	VADDPS      Z11, Z2, Z2
+	VMULPS      Z9, Z2, Z2
+	VMULPS      Z8, Z2, Z2
+	VCVTTPS2DQ  Z2, Z2
+	VPXORD      Z8, Z8, Z8
+	VPSUBD      Z2, Z8, Z2
+	VPCMPD      $1, Z0, Z2, K1, K2     // distance < limit
+	KMOVW       K2, SI
+	TESTL       SI, SI
+	JZ          next
+	VPXORD        Z5, Z2, Z2
+	VPCOMPRESSD.Z Z2, K2, Z2
+	VPCOMPRESSD.Z Z3, K2, Z3
+	VPMOVZXDQ     Y2, Z4
+	VPSLLQ        $32, Z4, Z4
+	VPMOVZXDQ     Y3, Z7
+	VPORQ         Z7, Z4, Z4
+	VMOVDQU64     Z4, (DI)
+	POPCNTL       SI, SI
+	CMPL          SI, $8
+	JLE           advance
+	VEXTRACTI64X4 $1, Z2, Y2
+	VEXTRACTI64X4 $1, Z3, Y3
+	VPMOVZXDQ     Y2, Z4
+	VPSLLQ        $32, Z4, Z4
+	VPMOVZXDQ     Y3, Z7
+	VPORQ         Z7, Z4, Z4
+	VMOVDQU64     Z4, 64(DI)
+
+advance:
+	LEAQ (DI)(SI*8), DI
+
+next:
+	ADDQ $64, R11
+	SUBQ $16, DX
+	JMP  block
+
+outside:
+	VZEROUPPER
+	MOVQ $-1, AX
+	MOVQ AX, ret+64(FP)
+	RET
+
+done:
+	VZEROUPPER
+	SUBQ R9, DI
+	SHRQ $3, DI
+	MOVQ DI, ret+64(FP)
+	RET
+
 // func countBelowAVX512(keys *uint64, n int, key uint64) int
 // Requires: AVX512F, BMI2, POPCNT
 TEXT ·countBelowAVX512(SB), NOSPLIT, $0-32

@@ -10,6 +10,10 @@ func selectWeighted(dots, squares []int32, weight float32, shift uint, rows []ui
 	return selectWeightedGo(dots, squares, weight, shift, rows, limit, keys)
 }
 
+func selectScaled(dots []int32, factors []float32, bias, scale float32, rows []uint32, limit int32, keys []uint64) int {
+	return selectScaledGo(dots, factors, bias, scale, rows, limit, keys)
+}
+
 func countBelow(keys []uint64, key uint64) int { return countBelowGo(keys, key) }
 
 // visit does not branch on what is marked, which would be mispredicted.

@@ -83,6 +83,43 @@ func TestSelectWeighted(t *testing.T) {
 	}
 }
 
+func TestSelectScaled(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 6))
+	factors := make([]float32, 5000)
+	for i := range factors {
+		factors[i] = float32(r.Float64())
+	}
+	for n := range 200 {
+		dots, rows := make([]int32, n), make([]uint32, n)
+		for i := range dots {
+			dots[i] = r.Int32N(1<<20) - 1<<19
+			rows[i] = r.Uint32N(uint32(len(factors)))
+		}
+		bias, scale := float32(r.Int32N(1<<16)), float32(1+r.Float64()*500)
+		for _, limit := range []int32{math.MinInt32, -1 << 20, 0, 1 << 20, math.MaxInt32} {
+			var want []uint64
+			for i, dot := range dots {
+				if d := -int32(float32(float32(dot)+bias) * scale * factors[rows[i]]); d < limit {
+					want = append(want, vector.DistanceKey(d, rows[i]))
+				}
+			}
+			keys := make([]uint64, n+vector.SelectSlack)
+			m := vector.SelectScaled(dots, factors, bias, scale, rows, limit, keys)
+			require.Equal(t, want, append([]uint64(nil), keys[:m]...))
+		}
+	}
+	for _, n := range []int{1, 16, 17} {
+		for bad := range n {
+			rows := make([]uint32, n)
+			rows[bad] = uint32(len(factors))
+			require.Panics(t, func() {
+				vector.SelectScaled(make([]int32, n), factors, 0, 1, rows, 0, make([]uint64, n+vector.SelectSlack))
+			})
+		}
+	}
+	require.Panics(t, func() { vector.SelectScaled(make([]int32, 3), factors, 0, 1, make([]uint32, 2), 0, make([]uint64, 20)) })
+}
+
 func TestVisit(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 6))
 	for n := range 100 {

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -59,10 +60,7 @@ func build(ctx context.Context, src Source, metric vector.Metric, options Option
 		return nil, err
 	}
 	if flat {
-		ix := newFlat(z, rows)
-		if o.Bits == 4 {
-			ix.nibbles(o.Workers)
-		}
+		ix := newFlat(z, rows, &o)
 		said.finish()
 		return ix, nil
 	}
@@ -144,7 +142,7 @@ func buildEdges(ctx context.Context, rows *codedRows, o *Options, p plan, said *
 // own: steps 5 and 6. The offset of row i of rows is offsets[i], or i if
 // offsets is nil.
 func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32, edges *adjacency, o *Options) (*Index, error) {
-	entries := drawEntries(rows.n, o)
+	entries := drawEntries(rows, o)
 	order, roots := breadthFirst(edges, rows.n, entries[0])
 	ix := &Index{
 		quantizer: z,
@@ -172,6 +170,9 @@ func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32
 		} else {
 			reorder(rows.codes, rows.stride, order)
 			reorder(rows.square, 1, order)
+			if rows.norm != nil {
+				reorder(rows.norm, 1, order)
+			}
 		}
 	})
 	for i, row := range entries {
@@ -186,6 +187,7 @@ func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32
 	if o.Bits == 4 {
 		ix.nibbles(o.Workers)
 	}
+	ix.dropBuild()
 	if offsets != nil {
 		for label, row := range ix.toRow {
 			ix.toRow[label] = offsets[row]
@@ -195,8 +197,42 @@ func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32
 	return ix, nil
 }
 
-// drawEntries draws the rows at which searches may start.
-func drawEntries(n int, o *Options) []uint32 {
+// drawEntries draws the rows at which searches may start. The longest rows are
+// entries as well if they are much longer than others: most great products may
+// be theirs.
+func drawEntries(rows *codedRows, o *Options) []uint32 {
+	entries := drawRows(rows.n, o)
+	if rows.norm == nil || !unevenNorms(rows.norm) {
+		return entries
+	}
+	keys := make([]uint64, rows.n)
+	for row, norm := range rows.norm {
+		keys[row] = uint64(^math.Float32bits(norm))<<32 | uint64(row)
+	}
+	if count := len(entries) + longRows; count < rows.n {
+		smallest(keys, count)
+		keys = keys[:count]
+	}
+	sortKeys(keys)
+	taken := make(map[uint32]bool, len(entries))
+	for _, row := range entries {
+		taken[row] = true
+	}
+	most := min(len(entries)+longRows, maxEntries)
+	for _, key := range keys {
+		if row := uint32(key); !taken[row] && len(entries) < most {
+			entries = append(entries, row)
+		}
+	}
+	return entries
+}
+
+// longRows is how many of the longest rows are entries: 5 to 10 % of the time
+// of a search.
+const longRows = 3584
+
+// drawRows draws rows by chance.
+func drawRows(n int, o *Options) []uint32 {
 	r := rand.New(rand.NewPCG(o.Seed, 0x656e7472696573))
 	count := min(o.Entries, n)
 	entries := make([]uint32, 0, count)

@@ -86,7 +86,7 @@ func (w *walker) scanMatches(ix *Index, size int, o *SearchOptions) []uint64 {
 		dots := w.dots[:len(labels)]
 		w.query.Gather(ix.codes, labels, dots)
 		w.stats.Distances += len(labels)
-		n = w.keep(dots, ix.square, labels, 0, n)
+		n = w.keep(dots, ix.terms(), labels, 0, n)
 		labels = labels[:0]
 	}
 	for i := range (ix.rows + 63) / 64 {

@@ -25,7 +25,6 @@ const (
 	offRows     = 32
 	offMetric   = 36
 	offDim      = 40
-	offExtra    = 44
 	offCopies   = 48
 	offStride   = 52
 	offDegree   = 56
@@ -33,7 +32,6 @@ const (
 	offCentered = 64
 	offVectors  = 68
 	offStep     = 72
-	offRadius   = 80
 	offBits     = 88
 	offSections = 128 // 24 bytes each: offset, length, CRC, zero
 	offCRC      = headerSize - 4
@@ -43,7 +41,7 @@ const (
 const (
 	secCenter = iota
 	secCodes
-	secSquares
+	secTerms
 	secNeighbours
 	secRows
 	secLabels
@@ -53,7 +51,7 @@ const (
 	sections
 )
 
-var sectionNames = [sections]string{"center", "codes", "squares", "neighbours", "rows", "labels", "entries", "absent", "steps"}
+var sectionNames = [sections]string{"center", "codes", "terms", "neighbours", "rows", "labels", "entries", "absent", "steps"}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -101,9 +99,9 @@ type shape struct {
 func (s *shape) layout() (offsets, lengths [sections]int64, size int64) {
 	n := int64(s.vectors)
 	lengths = [sections]int64{
-		secCenter:  4 * int64(s.z.dim),
-		secCodes:   n * int64(s.z.rowBytes()),
-		secSquares: 4 * n,
+		secCenter: 4 * int64(s.z.dim),
+		secCodes:  n * int64(s.z.rowBytes()),
+		secTerms:  4 * n,
 	}
 	if s.degree > 0 {
 		lengths[secNeighbours] = 4 * n * int64(s.degree)
@@ -143,7 +141,6 @@ func (s *shape) appendHeader(b []byte, id Identity, sums [sections]uint32) []byt
 	put(offBits, s.z.bits)
 	put(offMetric, int(s.z.metric))
 	put(offDim, s.z.dim)
-	put(offExtra, s.z.extra)
 	put(offCopies, s.z.copies)
 	put(offStride, s.z.rowBytes())
 	put(offDegree, s.degree)
@@ -152,7 +149,6 @@ func (s *shape) appendHeader(b []byte, id Identity, sums [sections]uint32) []byt
 		put(offCentered, 1)
 	}
 	binary.LittleEndian.PutUint64(h[offStep:], math.Float64bits(s.z.step))
-	binary.LittleEndian.PutUint64(h[offRadius:], math.Float64bits(s.z.radius))
 	offsets, lengths, _ := s.layout()
 	for i := range sections {
 		e := h[offSections+24*i:]
@@ -192,7 +188,6 @@ func decodeHeader(b []byte, id Identity) (s shape, sums [sections]uint32, err er
 	s.vectors = get(offVectors, 0, s.rows)
 	s.z.metric = vector.Metric(get(offMetric, int(vector.L2), int(vector.Cosine)))
 	s.z.dim = get(offDim, 1, vector.MaxDim)
-	s.z.extra = get(offExtra, 0, maxExtra)
 	s.z.copies = get(offCopies, 1, maxCopies)
 	if s.z.bits = get(offBits, 4, 8); err == nil && s.z.bits != 4 && s.z.bits != 8 {
 		err = corrupt(offBits, "value", "codes of %d bits, want 4 or 8", s.z.bits)
@@ -209,15 +204,12 @@ func decodeHeader(b []byte, id Identity) (s shape, sums [sections]uint32, err er
 	}
 	s.z.centered = get(offCentered, 0, 1) == 1
 	s.z.step = math.Float64frombits(binary.LittleEndian.Uint64(h[offStep:]))
-	s.z.radius = math.Float64frombits(binary.LittleEndian.Uint64(h[offRadius:]))
 	switch {
 	case err != nil:
 	case s.z.codeDim() > vector.MaxDim:
 		err = corrupt(offDim, "value", "rows of %d codes, want at most %d", s.z.codeDim(), vector.MaxDim)
 	case !(s.z.step > 0 && s.z.step <= math.MaxFloat64):
 		err = corrupt(offStep, "value", "step %v", s.z.step)
-	case !(s.z.radius >= 0 && s.z.radius <= math.MaxFloat64):
-		err = corrupt(offRadius, "value", "radius %v", s.z.radius)
 	case s.z.centered != (s.z.metric == vector.L2) && s.z.metric != vector.Cosine:
 		err = corrupt(offCentered, "value", "centered %v for %v", s.z.centered, s.z.metric)
 	}

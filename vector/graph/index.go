@@ -22,6 +22,8 @@ type Index struct {
 	toRow      []uint32 // by label; nil where labels and rows are the same
 	toLabel    []uint32 // by row; none for those without a vector
 	maxSquare  int32
+	maxNorm    float32 // IP
+	uneven     bool    // IP: some rows are much longer than others
 
 	// entries are the labels a search may start at, ascending; their codes lie
 	// together so that they can be scanned.
@@ -31,9 +33,12 @@ type Index struct {
 	walkers sync.Pool // of *walker
 }
 
-func newFlat(z *quantizer, rows *codedRows) *Index {
+func newFlat(z *quantizer, rows *codedRows, o *Options) *Index {
 	ix := &Index{quantizer: z, codedRows: rows, rows: rows.n}
-	ix.sum = nil
+	if o.Bits == 4 {
+		ix.nibbles(o.Workers)
+	}
+	ix.dropBuild()
 	ix.setMaxSquare()
 	return ix
 }
@@ -47,10 +52,35 @@ func (ix *Index) setEntries(labels []uint32) {
 	}
 }
 
+// dropBuild drops what only a build needs.
+func (ix *Index) dropBuild() {
+	ix.sum = nil
+	if ix.norm != nil {
+		ix.square = nil
+	}
+}
+
 func (ix *Index) setMaxSquare() {
-	if ix.n > 0 {
+	if len(ix.square) > 0 {
 		ix.maxSquare = slices.Max(ix.square)
 	}
+	if len(ix.norm) > 0 {
+		ix.maxNorm = slices.Max(ix.norm)
+		ix.uneven = unevenNorms(ix.norm)
+	}
+}
+
+// unevenNorms reports whether the longest of some rows is longer than their mean
+// by more than a tenth.
+func unevenNorms(norm []float32) bool {
+	const sample = 1024
+	sum, most, count := 0.0, 0.0, min(len(norm), sample)
+	for i := range count {
+		x := float64(norm[int64(i)*int64(len(norm))/int64(count)])
+		sum += x
+		most = max(most, x)
+	}
+	return most*float64(count) > 1.1*sum
 }
 
 // Rows returns the number of rows, those without a vector included.
@@ -79,7 +109,7 @@ func (ix *Index) Flat() bool { return ix.adjacency == nil }
 
 // Bytes returns the size of what the index holds in memory.
 func (ix *Index) Bytes() int {
-	n := len(ix.codes) + 4*len(ix.square) + 4*len(ix.center) + 4*len(ix.steps) + len(ix.entryCodes) + 8*len(ix.entries)
+	n := len(ix.codes) + 4*len(ix.square) + 4*len(ix.norm) + 4*len(ix.center) + 4*len(ix.steps) + len(ix.entryCodes) + 8*len(ix.entries)
 	if !ix.Flat() {
 		n += 4 * len(ix.next)
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"math/bits"
+
+	"github.com/selkiedb/selkie/vector"
 )
 
 // Open makes an index of the bytes that Save wrote. Where b begins at a
@@ -44,9 +46,13 @@ func Open(b []byte, id Identity) (*Index, error) {
 		quantizer: &z,
 		codedRows: &codedRows{
 			n: s.vectors, stride: z.rowBytes(),
-			codes:  data[secCodes],
-			square: words[int32](data[secSquares]),
+			codes: data[secCodes],
 		},
+	}
+	if z.metric == vector.IP {
+		ix.norm = words[float32](data[secTerms])
+	} else {
+		ix.square = words[int32](data[secTerms])
 	}
 	ix.rows = s.rows
 	ix.absent = words[uint64](data[secAbsent])
@@ -109,7 +115,12 @@ func (ix *Index) validate(offsets [sections]int64) error {
 	}
 	for l, s := range ix.square {
 		if s < 0 || int64(s) > most {
-			return corrupt(offsets[secSquares], "value", "square of label %d is %d, want 0 to %d", l, s, most)
+			return corrupt(offsets[secTerms], "value", "square of label %d is %d, want 0 to %d", l, s, most)
+		}
+	}
+	for l, x := range ix.norm {
+		if !(x >= 0 && x <= math.MaxFloat32) {
+			return corrupt(offsets[secTerms], "value", "norm of label %d is %v", l, x)
 		}
 	}
 	for l, row := range ix.toRow {

@@ -14,8 +14,6 @@ import (
 // upon itself:
 //
 //	x[j] ≈ center[j] + (c - 7½)·steps[j],  c from 0 to 15
-//
-// Elements added for IP are left out: queries are zero on them.
 
 // nibbleMiddle is what a 4-bit code of an element in the middle would be.
 const nibbleMiddle = 7.5
@@ -37,7 +35,6 @@ type finer struct {
 }
 
 func (f *finer) read(code []byte) []float32 {
-	width := f.dim + f.extra
 	if f.copies == 1 {
 		for j, c := range code[:f.dim] {
 			f.values[j] = float32(int32(c) - 128)
@@ -46,7 +43,7 @@ func (f *finer) read(code []byte) []float32 {
 	}
 	clear(f.values)
 	for k := range f.copies { // the shifts of all copies add up to nothing
-		for j, c := range code[k*width:][:f.dim] {
+		for j, c := range code[k*f.dim:][:f.dim] {
 			f.values[j] += float32(int32(c) - 128)
 		}
 	}
@@ -79,7 +76,10 @@ func (ix *Index) nibbles(workers int) {
 		return
 	}
 	z.step = z.squareUnit()
-	coded := &codedRows{n: rows.n, stride: z.rowBytes(), codes: alignedBytes(rows.n * z.rowBytes()), square: make([]int32, rows.n)}
+	coded := &codedRows{n: rows.n, stride: z.rowBytes(), codes: alignedBytes(rows.n * z.rowBytes()), norm: rows.norm}
+	if coded.norm == nil {
+		coded.square = make([]int32, rows.n)
+	}
 	type worker struct {
 		finer
 		codes []uint8
@@ -109,7 +109,9 @@ func (ix *Index) nibbles(workers int) {
 					sum += float64(y * y * weights[j])
 				}
 			}
-			coded.square[label] = int32(sum)
+			if coded.square != nil {
+				coded.square[label] = int32(sum)
+			}
 			vector.Code4.Pack(coded.at(label), w.codes)
 		}
 	})

@@ -20,11 +20,11 @@ import (
 // spread differently: that spends the query's few bits on dimensions that
 // hardly count.
 //
-// For IP the rows get a few more elements, on which queries are zero. They
-// hold what a row's norm lacks to the greatest norm, spread evenly, so that
-// all rows lie on a sphere and the nearest in the sense of L2 are those with
-// the greatest inner product: the graph can be built in a metric space (the
-// reduction of Bachrach et al., RecSys 2014, section 3).
+// For IP it is the rows' directions that are coded, with their lengths beside
+// them: the graph is that of COSINE. Rows near by direction are the way to a
+// great product, and any length is as easy to come by; in a space where great
+// products are small distances (Bachrach et al., RecSys 2014) queries are far
+// from all rows, and long rows are nobody's neighbours.
 //
 // Where a vector's elements do not fill a row's 64 bytes they are stored
 // several times, rounded after different fractions of a step were added, so
@@ -32,20 +32,15 @@ import (
 type quantizer struct {
 	metric vector.Metric
 	dim    int // elements of a vector
-	extra  int // elements that rows have beyond those
 	copies int // of each element in a row
 	bits   int // of a code: 8, or 4, see Index.nibbles
 	// centered says that distances to queries are those of differences: see
 	// preparedQuery.
 	centered bool
 	step     float64
-	radius   float64 // IP: the norm of the sphere, in vectors' units
 	center   []float32
 	steps    []float32 // 4 bits: each element's; step is then the unit of squares
 }
-
-// maxExtra bounds the elements added for IP.
-const maxExtra = 32
 
 // wideDim is the most elements for which codes may use all their range; sums
 // over more of them are kept within 31 bits by using half of it.
@@ -100,11 +95,11 @@ func nearestSquare(sample []float32, d int) float64 {
 const maxCopies = 16
 
 // codeDim returns the number of elements of a coded row.
-func (z *quantizer) codeDim() int { return (z.dim + z.extra) * z.copies }
+func (z *quantizer) codeDim() int { return z.dim * z.copies }
 
 // fillRow sets copies to as many as fit the least row.
 func (z *quantizer) fillRow() {
-	z.copies = min(max(1, 512/z.bits/(z.dim+z.extra)), maxCopies)
+	z.copies = min(max(1, 512/z.bits/z.dim), maxCopies)
 }
 
 // shift returns what is added to copy k of an element before it is rounded.
@@ -136,7 +131,7 @@ func (z *quantizer) kind() vector.CodeKind {
 
 // amplitude is the greatest distance of a code from 128.
 func (z *quantizer) amplitude() float64 {
-	if z.dim+z.extra > wideDim {
+	if z.dim > wideDim {
 		return 63
 	}
 	return 127
@@ -155,7 +150,7 @@ func train(ctx context.Context, src Source, m vector.Metric) (*quantizer, error)
 	if err != nil {
 		return nil, err
 	}
-	if m == vector.Cosine {
+	if m != vector.L2 {
 		for i := range count {
 			vector.Normalize(sample[i*d : (i+1)*d])
 		}
@@ -173,11 +168,7 @@ func train(ctx context.Context, src Source, m vector.Metric) (*quantizer, error)
 	}
 	slices.Sort(away)
 	z.step = bestStep(away, z.amplitude())
-	switch m {
-	case vector.IP:
-		z.addSphere(sample, count)
-		z.fillRow()
-	case vector.Cosine:
+	if m == vector.Cosine {
 		z.centered = z.copies > 1 || z.step/math.Sqrt(12) > crowded*nearestSquare(sample, d)/2
 	}
 	return z, nil
@@ -236,47 +227,18 @@ func bestStep(away []float32, amplitude float64) float64 {
 // differ by less are alike.
 const leastStep = 1e-37
 
-// addSphere sets radius and extra for IP. The radius is near the greatest norm
-// of the sample, but not that of outliers, which would flatten the sphere for
-// all others; longer rows count as if they lay on it.
-func (z *quantizer) addSphere(sample []float32, count int) {
-	norms := make([]float64, count)
-	for i := range norms {
-		s := 0.0
-		for _, x := range sample[i*z.dim : (i+1)*z.dim] {
-			s += float64(float64(x) * float64(x))
-		}
-		norms[i] = math.Sqrt(s)
-	}
-	slices.Sort(norms)
-	z.radius = norms[count-1-count/200]
-	lacking := math.Sqrt(max(0, float64(z.radius*z.radius)-float64(norms[0]*norms[0])))
-	levels := lacking / z.step / (2 * z.amplitude())
-	extra := min(int(math.Ceil(levels*levels)), maxExtra, vector.MaxDim-z.dim)
-	if z.dim <= wideDim {
-		extra = min(extra, wideDim-z.dim)
-	}
-	z.extra = extra
-}
-
 // encoder holds what encoding rows needs beside the quantizer.
 type encoder struct {
 	*quantizer
-	inverse   float32
-	amp       float32
-	unit      []float32 // COSINE: the row, normalised
-	perExtra  float64   // IP: share of what the norm lacks, in steps, for each extra element
-	extraZero float64   // IP: the extra elements' center, in steps
+	inverse float32
+	amp     float32
+	unit    []float32 // COSINE, IP: the row, normalised
 }
 
 func newEncoder(z *quantizer) *encoder {
 	e := &encoder{quantizer: z, inverse: float32(1 / z.step), amp: float32(z.amplitude())}
-	if z.metric == vector.Cosine {
+	if z.metric != vector.L2 {
 		e.unit = make([]float32, z.dim)
-	}
-	if z.extra > 0 {
-		e.perExtra = 1 / z.step / math.Sqrt(float64(z.extra))
-		e.extraZero = z.amplitude()
 	}
 	return e
 }
@@ -291,17 +253,8 @@ func (e *encoder) encode(x []float32, code []byte) (square, sum int32) {
 		x = e.unit
 	}
 	center := e.center[:len(x)]
-	width := e.dim + e.extra
-	lacks := 0.0
-	if e.extra > 0 {
-		norm2 := 0.0
-		for _, v := range x {
-			norm2 += float64(float64(v) * float64(v))
-		}
-		lacks = math.Sqrt(max(0, float64(e.radius*e.radius)-norm2))
-	}
 	for k := range e.copies {
-		part, shift := code[k*width:(k+1)*width], e.shift(k)
+		part, shift := code[k*e.dim:(k+1)*e.dim], e.shift(k)
 		for j, v := range x {
 			y := float32(float32(v-center[j])*e.inverse) + shift
 			y = min(max(y, -e.amp), e.amp)
@@ -310,17 +263,8 @@ func (e *encoder) encode(x []float32, code []byte) (square, sum int32) {
 			square += c * c
 			sum += c
 		}
-		if e.extra > 0 {
-			y := float64(lacks*e.perExtra) - e.extraZero + float64(shift)
-			c := int32(math.Floor(min(max(y, -float64(e.amp)), float64(e.amp)) + 0.5))
-			for j := range e.extra {
-				part[e.dim+j] = byte(c + 128)
-			}
-			square += int32(e.extra) * c * c
-			sum += int32(e.extra) * c
-		}
 	}
-	clear(code[e.copies*width : e.rowBytes()])
+	clear(code[e.codeDim():e.rowBytes()])
 	return square, sum
 }
 
@@ -328,22 +272,24 @@ func (e *encoder) encode(x []float32, code []byte) (square, sum int32) {
 //
 //	distance = Σy²·weight - dot     (centered)
 //	distance = -dot                 (else)
+//	distance = -(dot+bias)·scale·|x| (IP)
 //
 // with dot the integer product of signed and the row's code. L2 needs the
-// first, IP the second. COSINE may take either, as its rows have length 1. The
+// first. COSINE may take either, as its rows have length 1. The
 // first has the smaller error, for only the difference of query and row counts
 // as rounded and not all of the row; the second is faster and mostly enough.
 type preparedQuery struct {
-	signed []int8
-	unit   []float32
-	weight float32 // 0 for the second
+	signed      []int8
+	unit        []float32
+	weight      float32 // 0 for the second
+	bias, scale float32 // of the third; scale is 0 for the others
 	// score = offset + slope·distance estimates the metric's value.
 	offset, slope float64
 }
 
-// prepare fills p for query q of dim elements. maxSquare is the greatest Σy²
-// of the rows.
-func (z *quantizer) prepare(p *preparedQuery, q []float32, maxSquare int32) {
+// prepare fills p for query q of dim elements. maxSquare is the greatest square
+// of the rows, maxNorm for IP the greatest norm.
+func (z *quantizer) prepare(p *preparedQuery, q []float32, maxSquare int32, maxNorm float32) {
 	p.signed = slices.Grow(p.signed[:0], z.codeDim())[:z.codeDim()]
 	clear(p.signed)
 	if z.metric == vector.Cosine {
@@ -356,9 +302,31 @@ func (z *quantizer) prepare(p *preparedQuery, q []float32, maxSquare int32) {
 	} else {
 		z.prepareBytes(p, q, maxSquare)
 	}
+	p.bias, p.scale = 0, 0
+	if z.metric == vector.IP {
+		p.scaleBy(maxNorm)
+	}
 	if z.centered && z.metric == vector.Cosine { // |q-x|² = 2 - 2·cos
 		p.offset, p.slope = 1-p.offset/2, -p.slope/2
 	}
+}
+
+// scaleBy makes the second kind of distance, of the rows' directions, the third,
+// for rows of up to that length.
+func (p *preparedQuery) scaleBy(maxNorm float32) {
+	// The direction's product is offset + slope·distance, with slope < 0.
+	bias := -p.offset / p.slope
+	most := math.Abs(bias)
+	for _, s := range p.signed {
+		most += 255 * math.Abs(float64(s))
+	}
+	scale := math.Inf(1)
+	if maxNorm > 0 {
+		scale = (1 << 30) / (most + 1) / float64(maxNorm)
+	}
+	scale = min(max(scale, 1e-37), 1e37)
+	p.bias, p.scale = float32(bias), float32(scale)
+	p.offset, p.slope = 0, p.slope/float64(p.scale)
 }
 
 // prepareBytes is prepare for 8-bit codes; q is normalised where it has to be.
@@ -385,7 +353,7 @@ func (z *quantizer) prepareBytes(p *preparedQuery, q []float32, maxSquare int32)
 	}
 	sum := int64(0)
 	for k := range z.copies {
-		part, add := p.signed[k*(z.dim+z.extra):][:len(q)], z.shift(k)
+		part, add := p.signed[k*z.dim:][:len(q)], z.shift(k)
 		switch f := float32(factor); {
 		case f == 0 || f-f != 0: // beyond float32
 			for j, x := range q {

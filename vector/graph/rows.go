@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"encoding/binary"
+	"math"
 	"unsafe"
 
 	"github.com/selkiedb/selkie/vector"
@@ -16,6 +17,10 @@ type codedRows struct {
 	codes  []byte  // n × stride, aligned to 64 bytes
 	square []int32 // n; Σy² with y the codes less 128
 	sum    []int32 // n; Σy. While building only
+	// norm is, for IP, the length of each vector: its code is that of the vector
+	// divided by it. The graph is one of directions, and square is needed only
+	// while it is built.
+	norm []float32
 }
 
 // at returns the code of one row.
@@ -46,6 +51,9 @@ func newCodedRows(n, stride int) *codedRows {
 // place is nil. All of it is share of the build.
 func encodeRows(ctx context.Context, src Source, z *quantizer, place []uint32, workers int, said *progress, share float64) (*codedRows, error) {
 	c := newCodedRows(src.Rows(), z.rowBytes())
+	if z.metric == vector.IP {
+		c.norm = make([]float32, c.n)
+	}
 	encoders := make([]*encoder, workers)
 	for i := range encoders {
 		encoders[i] = newEncoder(z)
@@ -59,7 +67,11 @@ func encodeRows(ctx context.Context, src Source, z *quantizer, place []uint32, w
 				if place != nil {
 					row = place[row]
 				}
-				c.square[row], c.sum[row] = e.encode(rows[i*d:(i+1)*d], c.at(row))
+				x := rows[i*d : (i+1)*d]
+				c.square[row], c.sum[row] = e.encode(x, c.at(row))
+				if c.norm != nil {
+					c.norm[row] = norm(x)
+				}
 			}
 		})
 		said.add(share, hi-lo, src.Rows())
@@ -68,6 +80,15 @@ func encodeRows(ctx context.Context, src Source, z *quantizer, place []uint32, w
 		return nil, err
 	}
 	return c, nil
+}
+
+// norm returns the length of x.
+func norm(x []float32) float32 {
+	s := 0.0
+	for _, v := range x {
+		s += float64(float64(v) * float64(v))
+	}
+	return float32(min(math.Sqrt(s), math.MaxFloat32))
 }
 
 // rowScorer measures the distances of one row to a list of others, exactly:

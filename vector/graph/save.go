@@ -3,6 +3,8 @@ package graph
 import (
 	"hash/crc32"
 	"io"
+
+	"github.com/selkiedb/selkie/vector"
 )
 
 // shape returns what the header of ix says.
@@ -29,12 +31,15 @@ func (ix *Index) Save(w io.Writer, id Identity) error {
 	data := [sections][]byte{
 		secCenter:  bytesOf(ix.center),
 		secCodes:   ix.codes,
-		secSquares: bytesOf(ix.square),
+		secTerms:   bytesOf(ix.square),
 		secRows:    bytesOf(ix.toRow),
 		secLabels:  bytesOf(ix.toLabel),
 		secEntries: bytesOf(ix.entries),
 		secAbsent:  bytesOf(ix.absent),
 		secSteps:   bytesOf(ix.steps),
+	}
+	if ix.metric == vector.IP {
+		data[secTerms] = bytesOf(ix.norm)
 	}
 	if !ix.Flat() {
 		data[secNeighbours] = bytesOf(ix.next)

@@ -30,12 +30,22 @@ type SearchOptions struct {
 }
 
 // DefaultEf returns the number of candidates that a search for k of n rows
-// keeps unless told: it aims at a recall of .95 and more. An index of IP, whose
-// rows are harder to walk among, keeps twice as many.
+// keeps unless told: it aims at a recall of .95 and more.
 func DefaultEf(n, k int) int {
 	ef := 96 * math.Pow(float64(n)/340_000, 0.4)
 	ef = max(ef, 48) * math.Sqrt(max(1, float64(k)/10))
 	return max(int(ef), 2*k)
+}
+
+// DefaultEf returns DefaultEf(n, k), and more than thrice that where rows of IP differ in
+// length, which makes them harder to walk among. n may be the number of rows of
+// several indexes that are searched together.
+func (ix *Index) DefaultEf(n, k int) int {
+	ef := DefaultEf(n, k)
+	if ix.uneven {
+		ef = ef * 10 / 3
+	}
+	return ef
 }
 
 // Search appends to dst the k rows nearest to q, best first, equal scores by
@@ -63,10 +73,7 @@ func (ix *Index) Search(dst []vector.Hit, q []float32, k int, o *SearchOptions) 
 	w.use(ix, q)
 	ef := o.Ef
 	if ef == 0 {
-		ef = DefaultEf(ix.n, k)
-		if ix.metric == vector.IP {
-			ef *= 2
-		}
+		ef = ix.DefaultEf(ix.n, k)
 	}
 	refine := o.Refine
 	if refine == 0 {
@@ -196,7 +203,7 @@ func (w *walker) scan(ix *Index, size int) []uint64 {
 		hi := min(lo+scanRows, ix.n)
 		dots := w.dots[:hi-lo]
 		w.query.Scan(ix.codes[lo*ix.stride:], hi-lo, dots)
-		n = w.keep(dots, ix.square[lo:hi], ordinals[:hi-lo], uint32(lo), n)
+		n = w.keep(dots, ix.terms().part(lo, hi), ordinals[:hi-lo], uint32(lo), n)
 	}
 	w.stats.Distances += ix.n
 	return w.pool[:n]
@@ -212,7 +219,7 @@ func (w *walker) empty(size int) {
 
 // keep offers scored labels, each base more than listed, to the pool, in
 // pieces so that the limit tightens. It returns the number of keys kept.
-func (w *walker) keep(dots, squares []int32, labels []uint32, base uint32, n int) int {
+func (w *walker) keep(dots []int32, t terms, labels []uint32, base uint32, n int) int {
 	pool := w.pool
 	for lo := 0; lo < len(dots); lo += selectPiece {
 		hi := min(lo+selectPiece, len(dots))
@@ -220,7 +227,7 @@ func (w *walker) keep(dots, squares []int32, labels []uint32, base uint32, n int
 		if n == len(pool) {
 			limit = vector.KeyDistance(pool[n-1])
 		}
-		m := w.choose(dots[lo:hi], squares, labels[lo:hi], limit)
+		m := w.choose(dots[lo:hi], t, labels[lo:hi], limit)
 		for _, key := range w.keys[:m] {
 			n, _ = insert(pool, n, len(pool), poolKey(key+uint64(base)))
 		}

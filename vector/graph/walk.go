@@ -17,6 +17,8 @@ type walker struct {
 	// or none when weight is 0.
 	weight float32
 	shift  uint
+	// Or, where scale is not 0, -(dot+bias)·scale·norm: see preparedQuery.
+	bias, scale float32
 
 	// visited has a bit for each label scored so far; touched lists them, so
 	// that the bits can be cleared.
@@ -53,7 +55,7 @@ func keyLabel(key uint64) uint32 { return uint32(key) >> 1 }
 func poolKey(key uint64) uint64 { return key + key&math.MaxUint32 }
 
 const (
-	seeds    = 4   // entries a walk starts at
+	seeds    = 16  // entries a walk starts at
 	scanRows = 512 // rows scored by one call when codes are scanned
 )
 
@@ -78,9 +80,10 @@ func (w *walker) reserve(n int) {
 
 // use makes q the query.
 func (w *walker) use(ix *Index, q []float32) {
-	ix.prepare(&w.prepared, q, ix.maxSquare)
+	ix.prepare(&w.prepared, q, ix.maxSquare, ix.maxNorm)
 	w.query.Reset(ix.kind(), w.prepared.signed)
 	w.weight, w.shift = w.prepared.weight, 0
+	w.bias, w.scale = w.prepared.bias, w.prepared.scale
 }
 
 // useCode makes a row's code the query. Distances are then those of codes,
@@ -88,7 +91,7 @@ func (w *walker) use(ix *Index, q []float32) {
 func (w *walker) useCode(ix *Index, code []byte) {
 	signCodes(w.signed, code)
 	w.query.Reset(vector.Code8, w.signed)
-	w.weight, w.shift = 1, 1
+	w.weight, w.shift, w.scale = 1, 1, 0
 }
 
 // below scores the labels listed and leaves in w.keys those nearer than
@@ -100,16 +103,38 @@ func (w *walker) below(ix *Index, labels []uint32, limit int32) int {
 	dots := w.dots[:len(labels)]
 	w.query.Gather(ix.codes, labels, dots)
 	w.stats.Distances += len(labels)
-	return w.choose(dots, ix.square, labels, limit)
+	return w.choose(dots, ix.terms(), labels, limit)
+}
+
+// terms are what a distance takes from the row besides the dot.
+type terms struct {
+	square []int32
+	norm   []float32
+}
+
+func (c *codedRows) terms() terms { return terms{c.square, c.norm} }
+
+// part returns the terms of the labels from lo to hi-1.
+func (t terms) part(lo, hi int) terms {
+	if t.square != nil {
+		t.square = t.square[lo:hi]
+	}
+	if t.norm != nil {
+		t.norm = t.norm[lo:hi]
+	}
+	return t
 }
 
 // choose leaves in w.keys the labels nearer than limit, given their dots and
-// all labels' squares.
-func (w *walker) choose(dots, squares []int32, labels []uint32, limit int32) int {
-	if w.weight == 0 {
+// all labels' terms.
+func (w *walker) choose(dots []int32, t terms, labels []uint32, limit int32) int {
+	switch {
+	case w.scale != 0:
+		return vector.SelectScaled(dots, t.norm, w.bias, w.scale, labels, limit, w.keys)
+	case w.weight == 0:
 		return vector.SelectBelow(dots, nil, w.shift, labels, limit, w.keys)
 	}
-	return vector.SelectWeighted(dots, squares, w.weight, w.shift, labels, limit, w.keys)
+	return vector.SelectWeighted(dots, t.square, w.weight, w.shift, labels, limit, w.keys)
 }
 
 // start empties the pool and puts the nearest entries into it. It returns
@@ -125,7 +150,7 @@ func (w *walker) start(ix *Index, size int) int {
 		hi := min(lo+scanRows, len(ix.entries))
 		dots := w.dots[:hi-lo]
 		w.query.Scan(ix.entryCodes[lo*ix.stride:], hi-lo, dots)
-		m := w.choose(dots, ix.square, ix.entries[lo:hi], math.MaxInt32)
+		m := w.choose(dots, ix.terms(), ix.entries[lo:hi], math.MaxInt32)
 		for _, key := range w.keys[:m] {
 			n, _ = insert(w.pool, n, min(seeds, size), poolKey(key))
 		}
