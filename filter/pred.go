@@ -233,9 +233,16 @@ func (l *logic) eval(r *run, want, t, k []uint64) {
 
 // outcomes takes the sides to be independent, which can only add some.
 func (l *logic) outcomes(s *chunk) outcome {
+	decides := canTrue
+	if l.and {
+		decides = canFalse
+	}
 	all, any := canBe, outcome(0)
 	for _, a := range l.args {
 		o := a.outcomes(s)
+		if o == decides {
+			return o
+		}
 		all &= o
 		any |= o
 	}
