@@ -264,3 +264,38 @@ func BenchmarkGrowingMemory(b *testing.B) {
 		require.NoError(b, eng.Close())
 	}
 }
+
+// BenchmarkFlushEveryInsert: one row, then a flush, many times: what each costs in syncs of the machine, in how many segments it ends, and how
+// often each byte was written.
+func BenchmarkFlushEveryInsert(b *testing.B) {
+	const n = 2000
+	vectors := benchVectors(n)
+	ctx := context.Background()
+	for b.Loop() {
+		plain := writeLoop(b, 200, benchDim*4+8) / 200
+		eng, c := benchCollection(b, b.TempDir(), &engine.Options{CompactIdle: time.Second}, nil)
+		start := time.Now()
+		most := 0
+		for i := range n {
+			insertLoop(b, c, vectors[i*benchDim:(i+1)*benchDim], int64(i), 1, 1, 1)
+			_, err := c.Flush(ctx)
+			require.NoError(b, err)
+			most = max(most, len(c.Segments()))
+		}
+		took := time.Since(start) / n
+		end := len(c.Segments())
+		for deadline := time.Now().Add(time.Minute); len(c.Segments()) > 1 && time.Now().Before(deadline); {
+			time.Sleep(100 * time.Millisecond)
+		}
+		m := eng.Metrics()
+		b.ReportMetric(float64(plain.Microseconds()), "sync-us")
+		b.ReportMetric(float64(took.Microseconds()), "insert+flush-us")
+		b.ReportMetric(took.Seconds()/plain.Seconds(), "syncs/flush")
+		b.ReportMetric(float64(most), "segments-at-most")
+		b.ReportMetric(float64(end), "segments-at-the-end")
+		b.ReportMetric(float64(len(c.Segments())), "segments-when-idle")
+		b.ReportMetric(m.WriteAmplification(), "write-amplification")
+		b.ReportMetric(0, "ns/op")
+		require.NoError(b, eng.Close())
+	}
+}
