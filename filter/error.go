@@ -62,27 +62,31 @@ func (e *Error) Unwrap() []error {
 
 const shownAround = 48 // characters of a line shown on each side of an error
 
-// clip returns what is shown of a line, one character a rune, and how many runes of it are before byte at.
+// clip returns what is shown of a line, one character a rune, and how many of them are before byte at.
 func clip(line string, at int) (text string, left int) {
-	var shown []rune
-	for i, r := range line {
-		if i < at {
-			left++
-		}
+	from, to := at, at
+	for ; left < shownAround && from > 0; left++ {
+		_, n := utf8.DecodeLastRuneInString(line[:from])
+		from -= n
+	}
+	for n := 0; n < shownAround && to < len(line); n++ {
+		_, size := utf8.DecodeRuneInString(line[to:])
+		to += size
+	}
+	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == utf8.RuneError {
-			r = ' '
+			return ' '
 		}
-		shown = append(shown, r)
-	}
-	from, to := max(0, left-shownAround), min(len(shown), left+shownAround)
-	head, tail := "", ""
+		return r
+	}, line[from:to])
 	if from > 0 {
-		head = "…"
+		text = "…" + text
+		left++
 	}
-	if to < len(shown) {
-		tail = "…"
+	if to < len(line) {
+		text += "…"
 	}
-	return head + string(shown[from:to]) + tail, left - from + len([]rune(head))
+	return text, left
 }
 
 // fault is an error on its way to where the text is known.

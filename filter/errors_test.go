@@ -144,7 +144,7 @@ func TestTemplateErrors(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "id == 12", e.String())
 	}
-	for _, v := range []any{"ab", []byte("ab"), text("ab")} {
+	for _, v := range []any{"ab", []byte("ab"), text("ab"), json.RawMessage("ab")} {
 		e, err := filter.Parse("s == {x}", s, map[string]any{"x": v})
 		require.NoError(t, err)
 		require.Equal(t, `s == "ab"`, e.String())

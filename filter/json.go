@@ -135,6 +135,11 @@ func (r *run) json(doc, slot, i int) scalar {
 		return scalar{kind: kindNull}
 	}
 	raw := d.Value(i)
+	return t.row(i, raw)[slot].scalar(raw)
+}
+
+// row returns what the paths lead to in row i of the tile, whose text is raw.
+func (t *docTile) row(i int, raw []byte) []jsonValue {
 	out := t.slots[i*t.plan.paths : (i+1)*t.plan.paths]
 	if t.parsed[i/64]&(1<<(i%64)) == 0 {
 		t.parsed[i/64] |= 1 << (i % 64)
@@ -143,7 +148,10 @@ func (r *run) json(doc, slot, i int) scalar {
 			clear(out) // not possible with checked values
 		}
 	}
-	v := out[slot]
+	return out
+}
+
+func (v *jsonValue) scalar(raw []byte) scalar {
 	if v.kind == kindNone {
 		return scalar{}
 	}
@@ -407,7 +415,7 @@ func hexRune(s []byte) (r rune) {
 }
 
 func skipSpace(raw []byte, at int) int {
-	for at < len(raw) && isSpace(raw[at]) {
+	for at < len(raw) && raw[at] <= ' ' { // what else is below a space has no place in JSON
 		at++
 	}
 	return at

@@ -472,7 +472,7 @@ func (p *parser) template(t token) (*node, error) {
 	if !ok {
 		return nil, failf(t.at, "no value is given for template {%s}", t.text)
 	}
-	v, err := templateValue(given, 0)
+	v, err := templateValue(given)
 	if err != nil {
 		var large bool
 		if f, ok := err.(*fault); ok {

@@ -8,7 +8,13 @@ import (
 
 // templateValue turns a Go value into a constant: bool, any integer or float, string, []byte (a string), json.Number, and
 // slices and arrays of these.
-func templateValue(given any, depth int) (value, error) {
+func templateValue(given any) (value, error) {
+	left := MaxList
+	return templatePart(given, 0, &left)
+}
+
+// templatePart may use up as many elements as are left, so that slices that hold each other many times stay bounded.
+func templatePart(given any, depth int, left *int) (value, error) {
 	switch x := given.(type) {
 	case bool:
 		return boolValue(x), nil
@@ -32,9 +38,9 @@ func templateValue(given any, depth int) (value, error) {
 		}
 		return finite(f)
 	case []int64:
-		return listOf(x, intValue)
+		return listOf(x, left, intValue)
 	case []string:
-		return listOf(x, stringValue)
+		return listOf(x, left, stringValue)
 	case nil:
 		return value{}, failf(span{}, `is nil; "is null" finds rows without a value`)
 	}
@@ -53,9 +59,11 @@ func templateValue(given any, depth int) (value, error) {
 		return boolValue(v.Bool()), nil
 	case v.Kind() == reflect.String:
 		return stringValue(v.String()), nil
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8:
+		return stringValue(string(v.Bytes())), nil
 	case v.Kind() == reflect.Slice, v.Kind() == reflect.Array:
-		if v.Len() > MaxList {
-			return value{}, longList(v.Len())
+		if *left -= v.Len(); *left < 0 {
+			return value{}, longList()
 		}
 		if depth >= maxListDepth {
 			return value{}, failf(span{}, "holds lists more than %d deep", maxListDepth)
@@ -63,7 +71,7 @@ func templateValue(given any, depth int) (value, error) {
 		list := make([]value, v.Len())
 		for i := range list {
 			var err error
-			if list[i], err = templateValue(v.Index(i).Interface(), depth+1); err != nil {
+			if list[i], err = templatePart(v.Index(i).Interface(), depth+1, left); err != nil {
 				return value{}, err
 			}
 		}
@@ -74,9 +82,9 @@ func templateValue(given any, depth int) (value, error) {
 
 const maxListDepth = 16 // lists within lists in a template's value, which could be endless
 
-func listOf[T any](from []T, one func(T) value) (value, error) {
-	if len(from) > MaxList {
-		return value{}, longList(len(from))
+func listOf[T any](from []T, left *int, one func(T) value) (value, error) {
+	if *left -= len(from); *left < 0 {
+		return value{}, longList()
 	}
 	list := make([]value, len(from))
 	for i, x := range from {
@@ -85,8 +93,8 @@ func listOf[T any](from []T, one func(T) value) (value, error) {
 	return listValue(list), nil
 }
 
-func longList(n int) error {
-	return tooLarge(span{}, "has %d elements, at most %d are allowed", n, MaxList)
+func longList() error {
+	return tooLarge(span{}, "has more than %d elements", MaxList)
 }
 
 func finite(f float64) (value, error) {

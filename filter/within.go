@@ -159,6 +159,7 @@ type within struct {
 
 	// What the kernels take, by the kind of x.
 	empty  bool // nothing can lie in the interval
+	whole  bool // the bounds are integers, or there are none: lo and width hold
 	lo     int64
 	width  uint64
 	floats floatRange
@@ -170,23 +171,12 @@ func newWithin(x operand, iv interval) *within {
 	w := &within{x: x, iv: iv}
 	switch x.kind() {
 	case kindInt:
-		lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
-		if iv.lo.kind != kindNone {
-			lo = iv.lo.int()
-			w.empty = iv.loOpen && lo == math.MaxInt64
-			if iv.loOpen && !w.empty {
-				lo++
-			}
+		w.setInts()
+	case kindJSON:
+		integer := func(v value) bool { return v.kind == kindInt || v.kind == kindNone }
+		if integer(iv.lo) && integer(iv.hi) {
+			w.setInts()
 		}
-		if iv.hi.kind != kindNone {
-			hi = iv.hi.int()
-			w.empty = w.empty || iv.hiOpen && hi == math.MinInt64
-			if iv.hiOpen && hi != math.MinInt64 {
-				hi--
-			}
-		}
-		w.empty = w.empty || lo > hi
-		w.lo, w.width = lo, uint64(hi)-uint64(lo)
 	case kindString:
 		if iv.isPoint() {
 			w.head = newHead(iv.lo.str, true)
@@ -220,6 +210,28 @@ func newWithin(x operand, iv interval) *within {
 		w.empty = w.floats.empty
 	}
 	return w
+}
+
+// setInts prepares lo and width, which are inside.
+func (w *within) setInts() {
+	w.whole = true
+	lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
+	if iv := w.iv; iv.lo.kind != kindNone {
+		lo = iv.lo.int()
+		w.empty = iv.loOpen && lo == math.MaxInt64
+		if iv.loOpen && !w.empty {
+			lo++
+		}
+	}
+	if iv := w.iv; iv.hi.kind != kindNone {
+		hi = iv.hi.int()
+		w.empty = w.empty || iv.hiOpen && hi == math.MinInt64
+		if iv.hiOpen && hi != math.MinInt64 {
+			hi--
+		}
+	}
+	w.empty = w.empty || lo > hi
+	w.lo, w.width = lo, uint64(hi)-uint64(lo)
 }
 
 // fieldIsFloat tells whether an operand's values are those of 32-bit floats.
@@ -271,6 +283,10 @@ func (p *within) eval(r *run, want, t, k []uint64) {
 			return
 		}
 	}
+	if x, ok := p.x.(*path); ok {
+		p.evalPath(r, x, want, t, k)
+		return
+	}
 	var buf []byte
 	eachRow(want, t, k, func(i int) tri {
 		switch s := p.x.at(r, i); s.kind {
@@ -281,6 +297,35 @@ func (p *within) eval(r *run, want, t, k []uint64) {
 		default:
 			return triOf(p.iv.admits(s, &buf))
 		}
+	})
+}
+
+// evalPath takes the short way where both the value and the constants are integers.
+func (p *within) evalPath(r *run, x *path, want, t, k []uint64) {
+	tile := &r.docs[x.doc]
+	d, ok := r.column(tile.plan.col)
+	if !ok {
+		fail(t, k)
+		return
+	}
+	ofNull := isUnknown
+	if x.field.IsDynamic {
+		ofNull = isFalse // a row without dynamic keys
+	}
+	var buf []byte
+	eachRow(want, t, k, func(i int) tri {
+		if d.IsNull(i) {
+			return ofNull
+		}
+		raw := d.Value(i)
+		v := &tile.row(i, raw)[x.slot]
+		switch {
+		case v.kind == kindInt && p.whole:
+			return triOf((!p.empty && v.num-uint64(p.lo) <= p.width) != p.iv.not)
+		case v.kind == kindNone:
+			return isFalse
+		}
+		return triOf(p.iv.admits(v.scalar(raw), &buf))
 	})
 }
 
