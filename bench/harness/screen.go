@@ -27,7 +27,12 @@ func newScreen(out *os.File) *screen {
 func (s *screen) Work(text string, of int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.live || s.bar != nil && s.text == text {
+	if s.text == text && (s.bar != nil || !s.live) {
+		return
+	}
+	if !s.live {
+		s.text = text
+		fmt.Fprintln(s.out, "  "+text)
 		return
 	}
 	s.clear()

@@ -34,6 +34,7 @@ func All() []Case {
 		{"build", "making the index, on one core and on all", false, runBuild},
 		{"concurrent", "queries a second of 1, 2 and 4 threads on all cores, at recall .95", false, runConcurrent},
 		{"segments", "search over 1, 4, 16 and 64 segments of the same rows", false, runSegments},
+		{"deleted", "search after 30 % of the rows were deleted", false, runDeleted},
 	}, storeCases()...)
 }
 
@@ -86,7 +87,7 @@ func (b *Bench) record(name string, c *contender, set *dataset.Set) result.Recor
 	r.Case, r.System, r.Version = name, c.Name, c.version
 	r.Dataset, r.SHA256, r.Rows, r.Dim, r.Metric = set.Name, set.SHA256, set.Rows, set.Dim, set.Meta.Metric
 	r.Params = c.params.With(nil)
-	if b.CPU && (name == "search" || name == "segments" || name == "build") {
+	if b.CPU && (name == "search" || name == "segments" || name == "deleted" || name == "build") {
 		r.Params["clock"] = "cpu"
 	}
 	r.Threads, r.Rounds = 1, 1

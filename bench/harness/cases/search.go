@@ -33,6 +33,16 @@ func runSegments(ctx context.Context, b *Bench) error {
 	for _, n := range counts {
 		variants = append(variants, result.Params{"segments": strconv.Itoa(n)})
 	}
+	return b.sweepSelkie(ctx, "segments", variants)
+}
+
+// runDeleted searches after 30 % of the rows were deleted, and without that.
+func runDeleted(ctx context.Context, b *Bench) error {
+	return b.sweepSelkie(ctx, "deleted", []result.Params{{"deleted": "0"}, {"deleted": "30"}})
+}
+
+// sweepSelkie sweeps the search parameter of variants of Selkie's own.
+func (b *Bench) sweepSelkie(ctx context.Context, name string, variants []result.Params) error {
 	own := *b
 	own.Systems = nil
 	for _, s := range b.Systems {
@@ -41,7 +51,7 @@ func runSegments(ctx context.Context, b *Bench) error {
 			own.Systems = append(own.Systems, s)
 		}
 	}
-	return own.sweepSets(ctx, "segments", nil)
+	return own.sweepSets(ctx, name, nil)
 }
 
 func (b *Bench) sweepSets(ctx context.Context, name string, more result.Params) error {
@@ -59,6 +69,7 @@ type setting struct {
 	search  result.Params
 	chosen  float64 // recall on the first half
 	queries int     // of the second half that a round asks, so that slow systems don't take all day
+	speed   float64 // on the first half
 	repeat  int     // how often, so that quick ones are measured for long enough
 	recall  float64
 	qps     []float64
@@ -183,8 +194,9 @@ func (b *Bench) settings(ctx context.Context, c *contender, set *dataset.Set) ([
 		if err != nil {
 			return 0, err
 		}
-		recall, err := b.recall(set, 0, n)
+		recall, err := b.recall(c, set, 0, n)
 		s := &setting{contender: c, search: search, chosen: recall, queries: b.affordable(took/float64(few), set.Meta.Queries-half)}
+		s.speed = float64(n) / whole
 		s.repeat = min(max(int(b.Seconds/4/(whole/float64(n)*float64(s.queries))), 1), 50)
 		all = append(all, s)
 		return recall, err
@@ -200,7 +212,7 @@ func (b *Bench) settings(ctx context.Context, c *contender, set *dataset.Set) ([
 		}
 	}
 	if c.Effort == "" || b.Quick {
-		return all, nil
+		return undominated(all), nil
 	}
 	for _, want := range recalls {
 		if err := b.lookFor(want, c, &all, measure); err != nil {
@@ -208,6 +220,15 @@ func (b *Bench) settings(ctx context.Context, c *contender, set *dataset.Set) ([
 		}
 	}
 	return all, nil
+}
+
+// undominated leaves out settings that another one clearly beats on the first half of the queries, in recall and in
+// speed: grids of two parameters are full of them.
+func undominated(all []*setting) []*setting {
+	const clearly = 1.15
+	return slices.DeleteFunc(slices.Clone(all), func(s *setting) bool {
+		return slices.ContainsFunc(all, func(o *setting) bool { return o.chosen >= s.chosen && o.speed > clearly*s.speed })
+	})
 }
 
 // lookFor halves the interval of efforts around the one that just reaches a recall on the first half of the queries.
@@ -273,7 +294,15 @@ func (b *Bench) ask(c *contender, set *dataset.Set, search result.Params, from, 
 }
 
 // recall looks at the answers to the last ask.
-func (b *Bench) recall(set *dataset.Set, from, to int) (float64, error) {
+func (b *Bench) recall(c *contender, set *dataset.Set, from, to int) (float64, error) {
+	var alive func(int32) bool
+	if text := c.params["deleted"]; text != "" {
+		percent, err := strconv.Atoi(text)
+		if err != nil {
+			return 0, err
+		}
+		alive = func(row int32) bool { return !dataset.Deleted(row, percent) }
+	}
 	rows, err := answers(b.out())
 	if err != nil {
 		return 0, err
@@ -281,7 +310,7 @@ func (b *Bench) recall(set *dataset.Set, from, to int) (float64, error) {
 	if len(rows) != (to-from)*b.K {
 		return 0, fmt.Errorf("%d answers to %d queries", len(rows), to-from)
 	}
-	return set.Recall(rows, from, to, b.K)
+	return set.Recall(rows, from, to, b.K, alive)
 }
 
 // askRounds asks the second half of the queries, in rounds over all settings; one before them warms up.
@@ -300,7 +329,7 @@ func (b *Bench) askRounds(ctx context.Context, settings []*setting, set *dataset
 			}
 			b.Show.Done(round*len(settings)+i+1, (rounds+1)*len(settings))
 			if round == 0 {
-				if s.recall, err = b.recall(set, half, half+s.queries); err != nil {
+				if s.recall, err = b.recall(s.contender, set, half, half+s.queries); err != nil {
 					return err
 				}
 				continue
@@ -454,7 +483,7 @@ func (b *Bench) concurrent(ctx context.Context, s system.System, params result.P
 			if err != nil {
 				return err
 			}
-			if m.recall, err = b.recall(set, half, half+m.queries); err != nil {
+			if m.recall, err = b.recall(c, set, half, half+m.queries); err != nil {
 				return err
 			}
 			times, err := micros(b.out())

@@ -21,6 +21,7 @@ type task struct {
 	threads    int
 	durability string
 	figure     result.Figure
+	told       []string // of the answer, that the record's parameters tell
 	// before is carried out before each request and not measured.
 	before func(ctx context.Context, b *Bench, c *contender, set *dataset.Set, args worker.Args) error
 }
@@ -40,6 +41,8 @@ func storeCases() []Case {
 		simple("count", "number of live rows, growing and sealed", 5, readTasks("count", result.P50)),
 		simple("iterate", "all rows in the order of their keys, growing and sealed", 3, readTasks("iterate", result.Rate)),
 		simple("delete", "deletes of 1,000 keys a call, growing and sealed", 3, changeTasks("delete")),
+		simple("flush-each", "a flush after every insert of one row", 3, flushEachTasks),
+		simple("mixed", "searches of an indexed partition, alone and while another goroutine inserts", 3, mixedTasks),
 		simple("upsert", "upserts of 1,000 rows a call, growing and sealed", 3, changeTasks("upsert")),
 	}
 }
@@ -157,7 +160,7 @@ func (b *Bench) once(ctx context.Context, s *series, set *dataset.Set) error {
 	}
 	s.last, s.micros = answer, append(s.micros, times...)
 	switch {
-	case s.figure == result.Rate:
+	case s.figure == result.Rate || s.figure == result.QPS:
 		s.values = append(s.values, rows/seconds)
 	case len(times) > 0:
 		s.values = append(s.values, result.Quantile(sorted(times), .5))
@@ -177,6 +180,11 @@ func (b *Bench) taskRecord(name string, s *series, set *dataset.Set) result.Reco
 	r.SetMain(s.figure, s.values)
 	if rows, ok := s.last.Float("rows"); ok && s.figure == result.P50 && s.verb == "flush" && rows > 1 {
 		r.Params["rows"] = strconv.Itoa(int(rows))
+	}
+	for _, name := range s.told {
+		if x, ok := s.last.Float(name); ok {
+			r.Params[name] = result.Digits(x, 3)
+		}
 	}
 	r.Disk = figure(s.last, "disk_mb")
 	b.memory(s.contender, &r)
@@ -255,7 +263,7 @@ func fill(_ context.Context, b *Bench, c *contender, set *dataset.Set, args work
 	if args["state"] == "sealed" {
 		flush = "1"
 	}
-	_, err := c.proc.Call("fill", setArgs(set, result.Params{"folder": "filled", "flush": flush, "rows": args["rows"], "sync": args["sync"]}), nil)
+	_, err := c.proc.Call("fill", setArgs(set, result.Params{"folder": "filled", "flush": flush, "index": args["index"], "rows": args["rows"], "sync": args["sync"]}), nil)
 	return err
 }
 
@@ -278,6 +286,33 @@ func readTasks(verb string, main result.Figure) func(b *Bench, set *dataset.Set)
 		}
 		return all
 	}
+}
+
+func flushEachTasks(b *Bench, _ *dataset.Set) []task {
+	count := 500
+	if b.Quick {
+		count = 20
+	}
+	return []task{{
+		verb: "flush-each", params: result.Params{"count": strconv.Itoa(count)}, figure: result.P50, durability: "always",
+		told: []string{"segments_after", "search_us_after"},
+	}}
+}
+
+func mixedTasks(b *Bench, set *dataset.Set) []task {
+	count := 10_000
+	if b.Quick {
+		count = 100
+	}
+	var all []task
+	for _, writer := range []string{"0", "1"} {
+		all = append(all, task{
+			verb: "mixed", params: result.Params{"writer": writer, "rows": strconv.Itoa(b.stored(set)), "batch": "100", "state": "sealed"},
+			hidden: result.Params{"count": strconv.Itoa(count), "index": "1"}, figure: result.QPS, before: fill, durability: "none",
+			told: []string{"inserted"},
+		})
+	}
+	return all
 }
 
 func changeTasks(verb string) func(b *Bench, set *dataset.Set) []task {

@@ -104,10 +104,28 @@ func TestRecall(t *testing.T) {
 		"a tie of the 3rd": {[]int32{2, 3, 5}, 3, 1},
 		"worse than a tie": {[]int32{2, 3, 6}, 3, 2. / 3},
 	} {
-		got, err := s.Recall(c.answer, 1, 2, c.k)
+		got, err := s.Recall(c.answer, 1, 2, c.k, nil)
 		require.NoError(t, err)
 		require.InDelta(t, c.want, got, 1e-9, name)
 	}
+
+	alive := func(row int32) bool { return row != 2 }
+	got, err := s.Recall([]int32{2, 3, 4}, 1, 2, 3, alive)
+	require.NoError(t, err)
+	require.InDelta(t, 2./3, got, 1e-9, "a dead row is no hit, and is not asked for")
+	got, err = s.Recall([]int32{5, 4, 3}, 1, 2, 3, alive)
+	require.NoError(t, err)
+	require.InDelta(t, 1, got, 1e-9)
+	_, err = s.Recall([]int32{5, 4, 3, 2}, 1, 2, 4, alive)
+	require.ErrorContains(t, err, "3 are alive, not 4")
+
+	deleted := 0
+	for row := range int32(100_000) {
+		if dataset.Deleted(row, 30) {
+			deleted++
+		}
+	}
+	require.InDelta(t, 30_000, deleted, 600)
 }
 
 func TestDamageIsNoticed(t *testing.T) {

@@ -3,6 +3,7 @@ package dataset
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -89,19 +90,23 @@ func (r setRows) Dim() int { return r.Set.Dim }
 
 // Recall is the share of the k nearest rows that answers hold, over the queries from..to-1: answers has k row numbers
 // for each, -1 where there are fewer. A row that is as near as the k-th true one counts as well (a tie); a row that is
-// answered twice counts once.
-func (s *Set) Recall(answers []int32, from, to, k int) (float64, error) {
+// answered twice counts once. alive says which rows there are; nil: all. It must leave k of those that the set's truth
+// holds for each query.
+func (s *Set) Recall(answers []int32, from, to, k int, alive func(row int32) bool) (float64, error) {
 	hits := 0
 	row := make([]float32, s.Dim)
 	score := make([]float32, 1)
 	for i := from; i < to; i++ {
-		want := s.Truth[i*s.Depth : i*s.Depth+min(k, s.Depth)]
+		want, err := s.nearest(i, k, alive)
+		if err != nil {
+			return 0, err
+		}
 		var q *vector.Query
 		bound := float32(0)
 		found := answers[(i-from)*k : (i-from+1)*k]
 	rows:
 		for at, id := range found {
-			if id < 0 || int(id) >= s.Rows {
+			if id < 0 || int(id) >= s.Rows || alive != nil && !alive(id) {
 				continue
 			}
 			for _, before := range found[:at] {
@@ -141,6 +146,32 @@ func (s *Set) Recall(answers []int32, from, to, k int) (float64, error) {
 		}
 	}
 	return min(float64(hits)/float64((to-from)*min(k, s.Depth)), 1), nil
+}
+
+// nearest are the true k nearest rows of a query that are alive.
+func (s *Set) nearest(query, k int, alive func(row int32) bool) ([]int32, error) {
+	truth := s.Truth[query*s.Depth : (query+1)*s.Depth]
+	k = min(k, s.Depth)
+	if alive == nil {
+		return truth[:k], nil
+	}
+	var kept []int32
+	for _, row := range truth {
+		if len(kept) < k && alive(row) {
+			kept = append(kept, row)
+		}
+	}
+	if len(kept) < k {
+		return nil, fmt.Errorf("query %d: of its %d nearest rows %d are alive, not %d", query, s.Depth, len(kept), k)
+	}
+	return kept, nil
+}
+
+// Deleted reports whether a row is among the given percentage of rows that are deleted, spread evenly at random.
+func Deleted(row int32, percent int) bool {
+	h := uint32(row) * 2654435761
+	h ^= h >> 15
+	return int(h*2246822519>>16)%100 < percent
 }
 
 func encodeTruth(truth []int32) []byte {

@@ -122,7 +122,7 @@ func insertRange(ctx context.Context, part *engine.Partition, set *dataset.Set, 
 	return nil
 }
 
-func (s *selkie) build(ctx context.Context, _ worker.Args, _ func(done, of int)) (worker.Args, error) {
+func (s *selkie) build(ctx context.Context, args worker.Args, _ func(done, of int)) (worker.Args, error) {
 	out := worker.Args{}
 	if !s.exact {
 		begin, spent := time.Now(), machine.CPUTime()
@@ -135,8 +135,34 @@ func (s *selkie) build(ctx context.Context, _ worker.Args, _ func(done, of int))
 		out.Set("build_s", time.Since(begin).Seconds())
 		out.Set("cpu_seconds", (machine.CPUTime() - spent).Seconds())
 	}
+	if err := s.deleteShare(ctx, args); err != nil {
+		return nil, err
+	}
 	out.Set("disk_mb", float64(machine.DiskBytes(s.eng.Dir()))/(1<<20))
 	return out, nil
+}
+
+// deleteShare deletes a percentage of the rows, if args say so.
+func (s *selkie) deleteShare(ctx context.Context, args worker.Args) error {
+	percent, err := args.Int("deleted", 0)
+	if err != nil || percent == 0 {
+		return err
+	}
+	var ids []int64
+	for row := range int32(s.set.Rows) {
+		if dataset.Deleted(row, percent) {
+			ids = append(ids, int64(row))
+		}
+	}
+	for len(ids) > 0 {
+		n := min(len(ids), 10_000)
+		if _, err := s.part.Delete(ctx, column.IntKeys(ids[:n]...)); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	_, err = s.part.Flush(ctx)
+	return err
 }
 
 func (s *selkie) searcher(ctx context.Context, k int, args worker.Args) (func(q []float32, out []int32) error, error) {

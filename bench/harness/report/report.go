@@ -45,7 +45,8 @@ func New(records []result.Record) *Report {
 		r.search(set, filter(of, isCase("search")))
 		r.build(set, filter(of, isCase("build")))
 		r.concurrent(set, filter(of, isCase("concurrent")))
-		r.segments(set, filter(of, isCase("segments")))
+		r.segments(set, filter(of, isCase("segments")), "segments", "Many segments", "segments")
+		r.segments(set, filter(of, isCase("deleted")), "deleted", "Deleted rows", "deleted, %")
 		r.ingest(set, filter(of, isCase("ingest")))
 		r.others(set, of)
 	}
@@ -261,7 +262,7 @@ func (r *Report) build(set string, records []result.Record) {
 	fastest := map[int]*result.Record{}
 	for i := range records {
 		x := &records[i]
-		if len(x.Params["segments"]) > 0 && x.Params["segments"] != "1" {
+		if x.Params["segments"] != "" || x.Params["deleted"] != "" {
 			continue
 		}
 		t.Rows = append(t.Rows, []string{
@@ -311,12 +312,13 @@ func (r *Report) concurrent(set string, records []result.Record) {
 	r.Sections = append(r.Sections, Section{ID: "concurrent-" + set, Title: "Concurrent search: " + set, Text: "Threads on all cores.", Table: t})
 }
 
-func (r *Report) segments(set string, records []result.Record) {
+// segments tells of searches of Selkie's own in different states.
+func (r *Report) segments(set string, records []result.Record, name, title, state string) {
 	if len(records) == 0 {
 		return
 	}
 	all := curves(records)
-	t := &Table{Texts: 1, Head: []string{"segments"}}
+	t := &Table{Texts: 1, Head: []string{state}}
 	for _, x := range recalls {
 		t.Head = append(t.Head, fmt.Sprintf("queries/s at %.2f", x))
 	}
@@ -329,7 +331,8 @@ func (r *Report) segments(set string, records []result.Record) {
 		t.Strong = append(t.Strong, false)
 	}
 	r.Sections = append(r.Sections, Section{
-		ID: "segments-" + set, Title: "Many segments: " + set, Chart: recallChart("segments-"+set, "queries/s over recall by segments, "+set, all), Table: t,
+		ID: name + "-" + set, Title: title + ": " + set, Text: strings.TrimSpace(clock(&records[0])),
+		Chart: recallChart(name+"-"+set, "queries/s over recall, "+title+", "+set, all), Table: t,
 	})
 }
 
@@ -367,7 +370,7 @@ func (r *Report) ingest(set string, records []result.Record) {
 func (r *Report) others(set string, records []result.Record) {
 	for _, name := range uniques(records, func(x *result.Record) string { return x.Case }) {
 		switch name {
-		case "search", "build", "concurrent", "segments", "ingest":
+		case "search", "build", "concurrent", "segments", "deleted", "ingest":
 			continue
 		}
 		t := &Table{Texts: 2, Head: []string{"system", "what", "sync", "median", "min–max", "p50 µs", "p95 µs", "p99 µs", "files MiB"}}

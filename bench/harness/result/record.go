@@ -155,9 +155,14 @@ func (r *Record) SetMain(f Figure, samples []float64) {
 // Key says what was measured, without what came of it: two runs are compared by it.
 func (r *Record) Key() string {
 	parameters := maps.Clone(r.Params)
-	delete(parameters, ChosenRecall)
+	for _, name := range outcomes {
+		delete(parameters, name)
+	}
 	return fmt.Sprintf("%s|%s|%s|%d|%d|%s|%d|%s|%d|%s", r.Case, r.System, r.Dataset, r.Rows, r.Dim, r.Metric, r.K, parameters, r.Threads, r.Durability)
 }
+
+// outcomes are parameters that tell what came of a measurement, not what was asked for.
+var outcomes = []string{ChosenRecall, "segments_after", "search_us_after", "inserted"}
 
 // ChosenRecall is the parameter that holds the recall on the half of the queries by which search parameters are chosen.
 const ChosenRecall = "chosen_recall"
