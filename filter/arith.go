@@ -194,11 +194,13 @@ func (a *arith) at(r *run, i int) scalar {
 
 func (a *arith) ints(r *run, want []uint64, n *numbers) []int64 {
 	x := a.l.(numeric).ints(r, want, n)
+	if c, ok := a.r.(*constant); ok && a.withConstant(x, c.value.int(), n) {
+		return x
+	}
 	y := a.r.(numeric).ints(r, want, n)
 	defer r.ints.drop(1)
 	y = y[:len(x)]
-	switch a.op {
-	case opAdd:
+	if a.op == opAdd {
 		for i, p := range x {
 			q := y[i]
 			s := p + q
@@ -207,42 +209,58 @@ func (a *arith) ints(r *run, want []uint64, n *numbers) []int64 {
 			}
 			x[i] = s
 		}
-	case opBitAnd:
-		for i := range x {
-			x[i] &= y[i]
+		return x
+	}
+	for i, p := range x {
+		c, ok := intArithmetic(a.op, p, y[i])
+		if !ok {
+			n.known[i/64] &^= 1 << (i % 64)
 		}
-	default:
-		if c, ok := a.r.(*constant); ok && a.op == opMod && c.value.int() > 0 {
-			m := c.value.int()
-			if m <= math.MaxInt32 {
-				moduloSmall(x, m)
-			} else {
-				for i := range x {
-					x[i] %= m
-				}
-			}
-			break
-		}
-		for i, p := range x {
-			c, ok := intArithmetic(a.op, p, y[i])
-			if !ok {
-				n.known[i/64] &^= 1 << (i % 64)
-			}
-			x[i] = c
-		}
+		x[i] = c
 	}
 	return x
 }
 
-// moduloSmall uses the narrower division where it can, which takes half the time or less on older processors.
-func moduloSmall(x []int64, m int64) {
-	narrow := int32(m)
-	for i, v := range x {
-		if int64(int32(v)) == v {
-			x[i] = int64(int32(v) % narrow)
-		} else {
-			x[i] = v % m
+// withConstant does x op c in place for the operators that are often used so; false if it has done nothing.
+func (a *arith) withConstant(x []int64, c int64, n *numbers) bool {
+	o := a.op
+	if o == opSub && c != math.MinInt64 {
+		o, c = opAdd, -c
+	}
+	switch {
+	case o == opAdd:
+		for i, p := range x {
+			s := p + c
+			if (p^s)&(c^s) < 0 {
+				n.known[i/64] &^= 1 << (i % 64)
+			}
+			x[i] = s
 		}
+	case o == opBitAnd:
+		for i := range x {
+			x[i] &= c
+		}
+	case o == opMod && c > 0 && c <= math.MaxUint32:
+		modulo(x, uint64(c))
+	default:
+		return false
+	}
+	return true
+}
+
+// modulo takes two multiplications in place of a division for values within 32 bits (D. Lemire, O. Kaser, N. Kurz: Faster remainder
+// by direct computation, 2019).
+func modulo(x []int64, m uint64) {
+	inverse := math.MaxUint64/m + 1
+	for i, v := range x {
+		sign := v >> 63
+		size := uint64((v ^ sign) - sign)
+		if size > math.MaxUint32 {
+			x[i] = v % int64(m)
+			continue
+		}
+		rest, _ := bits.Mul64(inverse*size, m)
+		x[i] = (int64(rest) ^ sign) - sign
 	}
 }
 

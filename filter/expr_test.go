@@ -308,3 +308,33 @@ func TestPhrase(t *testing.T) {
 		}
 	})
 }
+
+// Remainders, which are computed without a division, against Go's.
+func TestModulo(t *testing.T) {
+	_, s := languageRows(t)
+	edges := []int64{0, 1, 2, 3, 7, 10, 255, 256, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<32 + 1, 1<<53 + 1, math.MaxInt64 - 1, math.MaxInt64}
+	values := make([]int64, 0, 2000)
+	for _, v := range edges {
+		values = append(values, v, -v)
+	}
+	values = append(values, math.MinInt64)
+	rnd := rand.New(rand.NewPCG(2, 2))
+	for range 1000 {
+		values = append(values, rnd.Int64N(1<<33)-1<<32)
+	}
+	d := column.Int64("id", values).Data()
+	block := &filter.Block{Rows: len(values), Column: func(*schema.Field) (column.Data, error) { return d, nil }}
+	for _, m := range append(edges[1:], -1, -2, -7, math.MinInt64, 1000003) {
+		for _, rest := range []int64{0, 1, -1, m / 2, m - 1, 1 - m} {
+			e, err := filter.Parse("id % {m} == {rest}", s, map[string]any{"m": m, "rest": rest})
+			require.NoError(t, err)
+			want := []int{}
+			for i, v := range values {
+				if v%m == rest {
+					want = append(want, i)
+				}
+			}
+			require.Equal(t, want, rowsOf(t, e, block), "%% %d == %d", m, rest)
+		}
+	}
+}
