@@ -12,24 +12,22 @@ import (
 
 // Matches are the live rows of a snapshot that a filter lets through.
 type Matches struct {
-	s     *Snapshot
-	words [][]uint64 // by view; nil: all rows of the view that are alive
+	s    *Snapshot
+	sets []*segment.RowSet // by view; nil: all rows. Dead rows may be in them
 }
 
 // Match evaluates a filter; nil lets every row through.
 func (s *Snapshot) Match(ctx context.Context, e *filter.Expr) (*Matches, error) {
-	m := &Matches{s: s, words: make([][]uint64, len(s.views))}
+	m := &Matches{s: s, sets: make([]*segment.RowSet, len(s.views))}
+	if e == nil {
+		return m, nil
+	}
+	key := e.String()
 	for i, v := range s.views {
-		words, err := segment.Match(ctx, v, e, nil)
-		if err != nil {
+		var err error
+		if m.sets[i], err = segment.Match(ctx, v, e, key); err != nil {
 			return nil, err
 		}
-		m.words[i] = words
-		v.Dead().Each(func(row uint32) {
-			if words != nil {
-				words[row/64] &^= 1 << (row % 64)
-			}
-		})
 	}
 	return m, nil
 }
@@ -37,19 +35,19 @@ func (s *Snapshot) Match(ctx context.Context, e *filter.Expr) (*Matches, error) 
 // Count is the number of rows.
 func (m *Matches) Count() (n int64) {
 	for i, v := range m.s.views {
-		if m.words[i] == nil {
+		set := m.sets[i]
+		if set == nil {
 			n += int64(v.Rows()) - int64(v.Dead().Count())
-		} else {
-			n += int64(segment.CountWords(m.words[i]))
+			continue
 		}
+		n += int64(set.Count)
+		v.Dead().Each(func(row uint32) {
+			if set.Has(row) {
+				n--
+			}
+		})
 	}
 	return n
-}
-
-// allows reports whether a live row of a view matches.
-func (m *Matches) allows(view, row uint32) bool {
-	w := m.words[view]
-	return w == nil || w[row/64]>>(row%64)&1 != 0
 }
 
 // Keys reads the primary keys of all rows, up to a number of them; more reports that there are others. They are in no order.
@@ -77,7 +75,7 @@ func (m *Matches) Keys(ctx context.Context, key *schema.Field, most int) (keys c
 func (m *Matches) each(view int, fn func(row uint32) bool) {
 	v := m.s.views[view]
 	dead := v.Dead()
-	if m.words[view] == nil {
+	if m.sets[view] == nil {
 		for row := range v.Rows() {
 			if !dead.Has(row) && !fn(row) {
 				return
@@ -85,9 +83,9 @@ func (m *Matches) each(view int, fn func(row uint32) bool) {
 		}
 		return
 	}
-	for i, w := range m.words[view] {
+	for i, w := range m.sets[view].Words {
 		for ; w != 0; w &= w - 1 {
-			if !fn(uint32(i*64 + bits.TrailingZeros64(w))) {
+			if row := uint32(i*64 + bits.TrailingZeros64(w)); !dead.Has(row) && !fn(row) {
 				return
 			}
 		}

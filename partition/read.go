@@ -162,7 +162,7 @@ func (c *cursor) next() (bool, error) {
 			if c.order != nil {
 				row = c.order[c.at]
 			}
-			if !c.dead.Has(row) && (c.matches == nil || c.matches.allows(c.number, row)) {
+			if !c.dead.Has(row) && (c.matches == nil || c.matches.sets[c.number].Has(row)) {
 				c.rows = append(c.rows, row)
 			}
 		}

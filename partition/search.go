@@ -180,8 +180,11 @@ func (w *search) do(ctx context.Context, scan *scan, u unit) error {
 	sealed, ok := view.(*segment.SealedView)
 	opts := w.indexSearch()
 	if w.match != nil {
-		if opts.Allowed = w.match.words[u.view]; opts.Allowed != nil && segment.CountWords(opts.Allowed) == 0 {
-			return nil
+		if set := w.match.sets[u.view]; set != nil {
+			if set.Count == 0 {
+				return nil
+			}
+			opts.Allowed = set.Words
 		}
 	}
 	if ok && !w.Exact {
@@ -218,8 +221,8 @@ func (w *search) scan(ctx context.Context, scan *scan, view segment.View, u unit
 	}
 	queries := w.Queries[u.lo:u.hi]
 	var allowed []uint64
-	if w.match != nil {
-		allowed = w.match.words[u.view]
+	if w.match != nil && w.match.sets[u.view] != nil {
+		allowed = w.match.sets[u.view].Words
 	}
 	if err := scan.run(ctx, view, w.Field, w.Metric, w.K, queries, allowed, before); err != nil {
 		return err
@@ -359,10 +362,13 @@ func (s *scan) run(ctx context.Context, view segment.View, f *schema.Field, m ve
 		s.top[q].Reset(m, k, before)
 	}
 	dead := view.Dead().Words(s.dead, 0, view.Rows())
-	if allowed != nil { // no dead row is among them
-		dead = slices.Grow(s.dead[:0], len(allowed))[:len(allowed)]
+	if allowed != nil {
+		if dead == nil {
+			dead = slices.Grow(s.dead[:0], len(allowed))[:len(allowed)]
+			clear(dead)
+		}
 		for i, w := range allowed {
-			dead[i] = ^w
+			dead[i] |= ^w
 		}
 	}
 	if dead != nil {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"math/bits"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/filter"
@@ -14,38 +16,110 @@ import (
 // matchRows is the number of rows that Match looks at together: a multiple of 64.
 const matchRows = 8192
 
-// Match finds the rows of a view that a filter lets through, dead ones among them: bit r%64 of word r/64 stands for row r. words is dst, if
-// that is large enough. nil words mean that all rows match.
+// RowSet is the rows of a segment that a filter lets through, dead ones among them. It must not be changed.
+type RowSet struct {
+	Words []uint64 // bit r%64 of word r/64 stands for row r
+	Count int
+}
+
+// Has reports whether a row is in the set; nil holds every row.
+func (s *RowSet) Has(row uint32) bool { return s == nil || s.Words[row/64]>>(row%64)&1 != 0 }
+
+// Match finds the rows of a view that a filter lets through; nil means all of them. key is e.String(): a sealed segment keeps the sets of the last
+// few filters by it.
 //
 // Where the primary keys that can match are known, only their rows are looked at; elsewhere blocks that no row of can match are left
 // out by the bounds of their chunks.
-func Match(ctx context.Context, v View, e *filter.Expr, dst []uint64) (words []uint64, err error) {
+func Match(ctx context.Context, v View, e *filter.Expr, key string) (*RowSet, error) {
 	if e == nil || e.AlwaysTrue() {
 		return nil, ctx.Err()
 	}
 	n := v.Rows()
-	words = slices.Grow(dst[:0], int(n+63)/64)[:(n+63)/64]
-	clear(words)
+	set := &RowSet{Words: make([]uint64, (n+63)/64)}
 	if e.AlwaysFalse() {
-		return words, ctx.Err()
+		return set, ctx.Err()
 	}
 	if keys, ok := e.Keys(); ok && uint32(keys.Len()) < n {
-		return words, matchKeys(ctx, v, e, keys, words)
+		err := matchKeys(ctx, v, e, keys, set.Words)
+		set.Count = countWords(set.Words)
+		return set, err
+	}
+	sealed, ok := v.(*SealedView)
+	kept := ok && !strings.Contains(key, "random_sample")
+	if kept {
+		if set := sealed.s.matches.find(key); set != nil {
+			return set, ctx.Err()
+		}
 	}
 	m := &matcher{ctx: ctx, v: v, builders: map[int64]*column.Builder{}}
 	for lo := uint32(0); lo < n; lo += matchRows {
 		hi := min(lo+matchRows, n)
-		if err := m.block(e, lo, hi, words[lo/64:(hi+63)/64]); err != nil {
+		if err := m.block(e, lo, hi, set.Words[lo/64:(hi+63)/64]); err != nil {
 			return nil, err
 		}
 	}
-	return words, nil
+	set.Count = countWords(set.Words)
+	if kept {
+		sealed.s.matches.keep(key, set)
+	}
+	return set, nil
 }
 
-// CountWords returns the number of bits set.
-func CountWords(words []uint64) (n int) {
+func countWords(words []uint64) (n int) {
 	for _, w := range words {
 		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// keptSets is the number of row sets that a sealed segment keeps: a bit a row each.
+const keptSets = 8
+
+// keptMatches are the row sets of the last filters, the newest first.
+type keptMatches struct {
+	mu   sync.Mutex // innermost
+	keys []string
+	sets []*RowSet
+}
+
+func (k *keptMatches) find(key string) *RowSet {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i := slices.Index(k.keys, key)
+	if i < 0 {
+		return nil
+	}
+	set := k.sets[i]
+	k.first(i, key, set)
+	return set
+}
+
+func (k *keptMatches) keep(key string, set *RowSet) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i := slices.Index(k.keys, key)
+	if i < 0 {
+		if i = len(k.keys); i == keptSets {
+			i--
+		} else {
+			k.keys, k.sets = append(k.keys, ""), append(k.sets, nil)
+		}
+	}
+	k.first(i, key, set)
+}
+
+// first moves what is before place i back by one and puts the set in front. REQUIRES: mu is held.
+func (k *keptMatches) first(i int, key string, set *RowSet) {
+	copy(k.keys[1:], k.keys[:i])
+	copy(k.sets[1:], k.sets[:i])
+	k.keys[0], k.sets[0] = key, set
+}
+
+func (k *keptMatches) bytes() (n int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.sets {
+		n += int64(8 * len(s.Words))
 	}
 	return n
 }

@@ -19,17 +19,18 @@ import (
 // Its owner holds one reference from Open on; each version that lists it and each reader that pinned such a version holds it up.
 // When the last reference goes the files are closed, and removed if the segment was dropped.
 type Sealed struct {
-	man    Manifest
-	meta   *Meta
-	fs     vfs.FS
-	dir    string
-	rows   *table
-	vecs   *table // nil if the vectors lie in rows
-	filter *keyFilter
-	key    *columnMeta
-	keyF   *schema.Field
-	cols   map[uint32]*columnMeta
-	tombs  *Tombstones
+	man     Manifest
+	meta    *Meta
+	fs      vfs.FS
+	dir     string
+	rows    *table
+	vecs    *table // nil if the vectors lie in rows
+	filter  *keyFilter
+	key     *columnMeta
+	keyF    *schema.Field
+	cols    map[uint32]*columnMeta
+	tombs   *Tombstones
+	matches keptMatches
 
 	indexes segmentIndexes
 
@@ -182,7 +183,9 @@ func (s *Sealed) Dir() string { return s.dir }
 func (s *Sealed) Tombstones() *Tombstones { return s.tombs }
 
 // MemoryBytes is the memory held for the segment besides the shared cache.
-func (s *Sealed) MemoryBytes() int64 { return s.filter.bytes() + s.indexes.memory() }
+func (s *Sealed) MemoryBytes() int64 {
+	return s.filter.bytes() + s.indexes.memory() + s.matches.bytes()
+}
 
 // GreatestKey is the segment's largest primary key.
 func (s *Sealed) GreatestKey() column.Key {
