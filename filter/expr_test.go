@@ -338,3 +338,34 @@ func TestModulo(t *testing.T) {
 		}
 	}
 }
+
+// like over many rows, where the whole column is searched at once, against its definition.
+func TestLikeTogether(t *testing.T) {
+	s, err := schema.New("texts").With(schema.Int64("id").PrimaryKey(), schema.VarChar("x", 1000), schema.FloatVector("v", 2)).Finish()
+	require.NoError(t, err)
+	rapid.Check(t, func(t *rapid.T) {
+		texts := rapid.SliceOfN(rapid.StringOfN(rapid.SampledFrom([]rune("aab")), 0, 12, -1), 1, 200).Draw(t, "texts")
+		pattern := rapid.StringOfN(rapid.SampledFrom([]rune("ab")), 0, 10, -1).Draw(t, "text")
+		if rapid.Bool().Draw(t, "head") {
+			pattern = "%" + pattern
+		}
+		if rapid.Bool().Draw(t, "tail") {
+			pattern += "%"
+		}
+		d := column.VarChar("x", texts).Data()
+		block := &filter.Block{Rows: len(texts), Column: func(*schema.Field) (column.Data, error) { return d, nil }}
+		for _, op := range []string{"like", "=="} {
+			e, err := filter.Parse("x "+op+" {pattern}", s, map[string]any{"pattern": pattern})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []int{}
+			for i, text := range texts {
+				if op == "like" && likes([]rune(text), []rune(pattern)) || text == pattern {
+					want = append(want, i)
+				}
+			}
+			require.Equal(t, want, rowsOf(t, e, block), "%s %q", op, pattern)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package filter_test
 import (
 	"bufio"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -54,8 +55,8 @@ func languageRows(t testing.TB) (*filter.Block, *schema.Schema) {
 		column.Int64("id", []int64{10, 11, 12, 13, 14, 15}),
 		column.Int8("i8", []int8{-128, -1, 0, 1, 2, 127}),
 		null(column.Int32("i32", []int32{1, 0, 3, 4, 5, 6}), 1),
-		null(column.Float("f", []float32{0.1, 0.5, 0, 0, 1, 1e10}), 2),
-		column.Double("d", []float64{0.1, 0.5, -1, 0, 1, 1e300}),
+		null(column.Float("f", []float32{0.1, 0.5, 0, float32(math.Copysign(0, -1)), 1, 1e10}), 2),
+		column.Double("d", []float64{0.1, 0.5, -1, math.Copysign(0, -1), 1, 1e300}),
 		null(column.Bool("b", []bool{true, false, false, true, false, true}), 2),
 		null(column.VarChar("s", []string{"", "a", "ab", "a%b", "", "Straße_é"}), 4),
 		column.VarChar("txt", []string{"The quick brown fox", "quick quick", "brown the quick", "", "Fox, quick-brown!", "Ünïcode ЁЖ 東京"}),
@@ -64,7 +65,7 @@ func languageRows(t testing.TB) (*filter.Block, *schema.Schema) {
 			`{"a":"one","deep":{"k":[1,2,{"z":true}]}}`,
 			`{}`,
 			`{"a":1.0,"b":[1,2.5,"x",[1,2],true]}`,
-			`{"a":{"x":1},"b":[]}`,
+			`{"a":{"x":1},"b":[],"twice":{"x":1},"twice":2}`,
 			`{"a":2, "a" : true,"q\"k":5,"big":9223372036854775808}`,
 		)), 2),
 		null(column.Array("tags", [][]string{{"x", "y"}, {}, {}, {"y"}, {"x", "x", "z"}, {"%"}}), 2),

@@ -589,7 +589,7 @@ type world struct {
 
 var (
 	someInts    = []int64{0, 1, -1, 2, 3, 5, 7, 100, -100, math.MaxInt8, math.MinInt8, math.MaxInt32, math.MinInt32, math.MaxInt64, math.MinInt64, 1 << 53, 1<<53 + 1}
-	someFloats  = []float64{0, 1, -1, 0.1, 0.5, -2.5, 3, 1e10, 1e-3, 0.30000000000000004, 1 << 53, 1e19, -1e19, math.MaxFloat32}
+	someFloats  = []float64{0, math.Copysign(0, -1), 1, -1, 0.1, 0.5, -2.5, 3, 1e10, 1e-3, 0.30000000000000004, 1 << 53, 1e19, -1e19, math.MaxFloat32}
 	someStrings = []string{"", "a", "b", "ab", "abc", "aab", "ba", "é", "aéb", "aa", "a long one, of more than a few bytes", "x\"y\\z\n"}
 )
 

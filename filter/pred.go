@@ -197,7 +197,7 @@ func (l *logic) eval(r *run, want, t, k []uint64) {
 			any := uint64(0)
 			for i := range t {
 				t[i] &= tt[i]
-				k[i] |= kk[i] &^ tt[i] & open[i]
+				k[i] |= kk[i] &^ tt[i]
 				open[i] &^= k[i]
 				any |= open[i]
 			}
@@ -217,8 +217,8 @@ func (l *logic) eval(r *run, want, t, k []uint64) {
 		a.eval(r, open, tt, kk)
 		any := uint64(0)
 		for i := range t {
-			t[i] |= tt[i] & open[i]
-			k[i] &= kk[i] | ^open[i]
+			t[i] |= tt[i]
+			k[i] &= kk[i] // of rows that are true already, put right below
 			open[i] &^= tt[i]
 			any |= open[i]
 		}
