@@ -35,23 +35,23 @@ func decode(t schema.DataType, raw []byte) scalar {
 }
 
 // arrayLength returns the number of elements of a stored array.
-func arrayLength(raw []byte) int {
+func arrayLength(raw []byte) int64 {
 	if len(raw) < 4 {
 		return 0
 	}
-	return int(binary.LittleEndian.Uint32(raw))
+	return int64(binary.LittleEndian.Uint32(raw))
 }
 
 // arrayItem returns an element of a stored array; kindNone if it has none there.
 func arrayItem(elem schema.DataType, raw []byte, index int64) scalar {
-	if index >= int64(arrayLength(raw)) {
+	if index >= arrayLength(raw) {
 		return scalar{}
 	}
 	if w := elem.Width(); w > 0 {
-		at := 4 + int(index)*w
-		if at+w > len(raw) {
+		if index >= int64((len(raw)-4)/w) {
 			return scalar{}
 		}
+		at := 4 + int(index)*w
 		return decode(elem, raw[at:at+w])
 	}
 	found := scalar{}
@@ -70,10 +70,8 @@ func arrayItem(elem schema.DataType, raw []byte, index int64) scalar {
 func arrayItems(elem schema.DataType, raw []byte, fn func(scalar) bool) {
 	n := arrayLength(raw)
 	if w := elem.Width(); w > 0 {
-		for i := range n {
-			if at := 4 + i*w; at+w > len(raw) || !fn(decode(elem, raw[at:at+w])) {
-				return
-			}
+		for at := 4; n > 0 && at+w <= len(raw) && fn(decode(elem, raw[at:at+w])); at += w {
+			n--
 		}
 		return
 	}
@@ -82,11 +80,12 @@ func arrayItems(elem schema.DataType, raw []byte, fn func(scalar) bool) {
 		if at+4 > len(raw) {
 			return
 		}
-		end := at + 4 + int(binary.LittleEndian.Uint32(raw[at:]))
-		if end > len(raw) || !fn(scalar{kind: kindString, raw: raw[at+4 : end]}) {
+		size := binary.LittleEndian.Uint32(raw[at:])
+		at += 4
+		if uint64(size) > uint64(len(raw)-at) || !fn(scalar{kind: kindString, raw: raw[at : at+int(size)]}) {
 			return
 		}
-		at = end
+		at += int(size)
 	}
 }
 

@@ -38,7 +38,7 @@ func benchBlock(b testing.TB) (*filter.Block, *schema.Schema) {
 // BenchmarkEval is of one core; ns/row is what counts.
 func BenchmarkEval(b *testing.B) {
 	block, s := benchBlock(b)
-	list := func(n, step int) string {
+	list := func(n, step int64) string {
 		var parts []string
 		for i := range n {
 			parts = append(parts, fmt.Sprint(i*step))

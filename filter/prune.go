@@ -9,6 +9,7 @@ import (
 
 // Stats is what is known of a chunk's values of one field.
 type Stats struct {
+	// Nulls 0 says that there are none, Rows that there is nothing else; of what is between, only that there may be some.
 	Rows, Nulls int
 	// The least and the greatest value that is not null, or bounds beyond them: integers as eight bytes big-endian with the
 	// sign bit flipped, floats as the eight bytes of the double with all bits flipped in negative ones and the sign bit in
