@@ -102,6 +102,8 @@ type contender struct {
 	proc    *worker.Proc
 	version string
 	store   string
+	rss     result.Num // as weighed last
+	heap    result.Num
 }
 
 func (c *contender) title() string {
@@ -119,7 +121,7 @@ func (b *Bench) start(ctx context.Context, s system.System, params result.Params
 	}
 	env := b.Env
 	env.Core = core
-	c := &contender{System: s, params: params, store: store}
+	c := &contender{System: s, params: params, store: store, rss: result.None, heap: result.None}
 	if c.proc, err = s.Start(ctx, &env, store); err != nil {
 		os.RemoveAll(store)
 		return nil, err
@@ -177,15 +179,21 @@ func setArgs(set *dataset.Set, params ...result.Params) worker.Args {
 	return args
 }
 
-// fill puts a worker's memory in a record.
+// memory puts a worker's memory in a record: that of the moment, or of the last time where the worker is gone.
 func (b *Bench) memory(c *contender, r *result.Record) {
+	b.weigh(c)
+	r.Heap, r.RSS = c.heap, c.rss
+}
+
+// weigh asks for a worker's memory.
+func (b *Bench) weigh(c *contender) {
 	if answer, err := c.proc.Call("memory", nil, nil); err == nil {
 		if heap, ok := answer.Float("heap_mb"); ok {
-			r.Heap = result.Num(heap)
+			c.heap = result.Num(heap)
 		}
 	}
 	if rss := machine.RSS(c.proc.Pid()); rss > 0 {
-		r.RSS = result.Num(float64(rss) / (1 << 20))
+		c.rss = result.Num(float64(rss) / (1 << 20))
 	}
 }
 

@@ -178,6 +178,7 @@ func (b *Bench) settings(ctx context.Context, c *contender, set *dataset.Set) ([
 		candidates = candidates[:6]
 	}
 	b.Show.Work(c.title()+": recall", len(candidates))
+	defer b.weigh(c) // an interrupt ends workers before records are made
 	var all []*setting
 	measure := func(search result.Params) (float64, error) {
 		if err := ctx.Err(); err != nil {

@@ -92,6 +92,7 @@ const systems = {
     }
     return {
       version: version('@zvec/zvec'),
+      mostRows: 1024,
       durability: 'none',
       load(set, args) {
         collection = open(set, args, 'rows')
@@ -252,6 +253,7 @@ const verbs = {
     if (whole(args, 'writers', 1) !== 1) throw new Unsupported('node writes one batch at a time')
     if (args.sync !== system.durability) throw new Unsupported(`durability here is ${system.durability}`)
     const [size, count] = [whole(args, 'batch'), whole(args, 'batches')]
+    if (size > (system.mostRows ?? size)) throw new Unsupported(`${system.mostRows} rows a batch at most`)
     await system.begin(set)
     const pieces = []
     for (let b = 0; b < count; b++) {

@@ -91,14 +91,6 @@ var palette = []color.RGBA{
 	{0x60, 0x80, 0x30, 255},
 }
 
-// colourOf gives Selkie's own the first colour, and the others the rest in turn.
-func colourOf(i int, own bool) color.RGBA {
-	if own && i == 0 {
-		return palette[0]
-	}
-	return palette[1+i%(len(palette)-1)]
-}
-
 func newPlot(title string) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = nil // the page's
@@ -149,23 +141,24 @@ func (c *Chart) drawLines(p *plot.Plot) error {
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = faint, faint
 	p.Add(grid)
-	own, rivals := 0, 0
-	for _, l := range c.lines {
-		at := &rivals
-		if l.own {
-			at = &own
+	others, first := 0, true // the first one of Selkie's own has the first colour
+	for i, l := range c.lines {
+		colour := palette[0]
+		if l.own && first {
+			first = false
+		} else {
+			colour = palette[1+others%(len(palette)-1)]
+			others++
 		}
 		curve, dots, err := plotter.NewLinePoints(l.points)
 		if err != nil {
 			return err
 		}
-		colour := colourOf(*at, l.own)
 		curve.Color, curve.Width = colour, 1.6
-		dots.Color, dots.Shape, dots.Radius = colour, shapes[(own+rivals)%len(shapes)], 2.6
+		dots.Color, dots.Shape, dots.Radius = colour, shapes[i%len(shapes)], 2.6
 		if l.own {
 			curve.Width, dots.Radius = 3, 3.4
 		}
-		*at++
 		p.Add(curve, dots)
 		p.Legend.Add(l.name, curve, dots)
 	}
