@@ -250,7 +250,7 @@ func TestFlushBesideInserts(t *testing.T) {
 	for name, shards := range map[string]int{"one shard": 1, "four shards": 4} {
 		t.Run(name, func(t *testing.T) {
 			ctx := context.Background()
-			eng := openMem(t, engine.Options{})
+			eng := openMem(t, engine.Options{CompactBytes: -1})
 			coll, err := eng.CreateCollection(ctx, plainSchema("c").WithShards(shards))
 			require.NoError(t, err)
 			part, err := coll.CreatePartition(ctx, "p")
