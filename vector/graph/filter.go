@@ -57,20 +57,20 @@ func (o *SearchOptions) word(i int, ix *Index) uint64 {
 	return word
 }
 
-// filtered returns the keys of near labels that o allows: refine of them at
-// most, and k if there are as many.
-func (w *walker) filtered(ix *Index, k, ef, refine int, o *SearchOptions) []uint64 {
+// filtered returns the keys of near labels that o allows: ef of them at most, and
+// k if there are as many.
+func (w *walker) filtered(ix *Index, k, ef int, o *SearchOptions) []uint64 {
 	matches := 0
 	for i := range (ix.rows + 63) / 64 {
 		matches += bits.OnesCount64(o.word(i, ix))
 	}
 	if ix.Flat() || matches <= max(scanMatches, ix.n/scanShare) {
-		return w.scanMatches(ix, refine, o)
+		return w.scanMatches(ix, ef, o)
 	}
 	route := int(min(4*float64(ef)*float64(ix.n)/float64(matches), maxRoute))
 	n := w.walkFiltered(ix, ef, max(route, ef), o)
 	if n < k {
-		return w.scanMatches(ix, refine, o)
+		return w.scanMatches(ix, ef, o)
 	}
 	return w.results[:n]
 }

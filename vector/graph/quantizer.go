@@ -233,14 +233,31 @@ type encoder struct {
 	inverse float32
 	amp     float32
 	unit    []float32 // COSINE, IP: the row, normalised
+	zero    []float32 // and what stands for a zero vector
 }
 
 func newEncoder(z *quantizer) *encoder {
 	e := &encoder{quantizer: z, inverse: float32(1 / z.step), amp: float32(z.amplitude())}
 	if z.metric != vector.L2 {
 		e.unit = make([]float32, z.dim)
+		e.zero = z.standIn()
 	}
 	return e
+}
+
+// standIn returns what is coded in place of a zero vector where rows are
+// normalised: the direction opposite to the center. Zero itself would lie in the
+// middle of all, often nearer to each row than any other row, and fill up all
+// neighbours.
+func (z *quantizer) standIn() []float32 {
+	x := make([]float32, z.dim)
+	for j, c := range z.center {
+		x[j] = -c
+	}
+	if !vector.Normalize(x) {
+		x[0] = 1
+	}
+	return x
 }
 
 // encode writes the code of row x into code, which has stride bytes, and
@@ -249,8 +266,10 @@ func newEncoder(z *quantizer) *encoder {
 func (e *encoder) encode(x []float32, code []byte) (square, sum int32) {
 	if e.unit != nil {
 		copy(e.unit, x)
-		vector.Normalize(e.unit)
 		x = e.unit
+		if !vector.Normalize(x) {
+			x = e.zero
+		}
 	}
 	center := e.center[:len(x)]
 	for k := range e.copies {

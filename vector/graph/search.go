@@ -17,11 +17,13 @@ type SearchOptions struct {
 	// arguments.
 	Exact func(rows []uint32, out []float32) error
 	// Ef is the number of candidates a search keeps: the greater, the slower
-	// and the better. 0 means DefaultEf.
+	// and the better. 0 means Index.DefaultEf, and more where the codes do not
+	// tell that many apart.
 	Ef int
-	// Refine is the number of candidates that get exact scores; 0 means a
-	// quarter of Ef, with 4-bit codes half of it, but 2k at least. It is never
-	// less than k.
+	// Refine is the number of candidates that get exact scores. 0 means a
+	// quarter of Ef, with 4-bit codes half of it, but 2k at least, and more where
+	// the estimates turn out to be so rough that it takes more. It is never less
+	// than k.
 	Refine int
 	// Dead marks rows that are not to be found, Allowed those that may be: bit
 	// r%64 of word r/64 stands for row r. Rows beyond the end of Dead are alive,
@@ -81,23 +83,39 @@ func (ix *Index) Search(dst []vector.Hit, q []float32, k int, o *SearchOptions) 
 	}
 	refine = min(max(refine, k), ix.n)
 	ef = min(max(ef, refine), ix.n)
-
-	var found []uint64
-	switch {
-	case o.Dead != nil || o.Allowed != nil:
-		found = w.filtered(ix, k, ef, refine, o)
-	case ix.Flat():
-		found = w.scan(ix, refine)
-	default:
-		n := w.walk(ix, ef)
-		found = w.pool[:n]
-		if n < k {
-			// Rows the walk does not lead to: see connect.
-			found = w.scan(ix, refine)
+	for widest := min(ef*widenMost, ix.n); ; ef = min(ef*widenBy, widest) {
+		found := w.find(ix, k, ef, refine, o)
+		n, more, err := w.score(ix, found, refine, k, o)
+		if err != nil {
+			return dst, w.stats, err
+		}
+		if !more || o.Ef != 0 || ef == widest || len(found) < ef {
+			return w.rank(ix, dst, found[:n], k), w.stats, nil
 		}
 	}
-	dst, err := w.rank(ix, dst, found[:min(refine, len(found))], k, o)
-	return dst, w.stats, err
+}
+
+// Where the codes do not tell the candidates apart a search with defaults keeps
+// widenBy times as many, and again, up to widenMost times what it began with.
+const (
+	widenBy   = 4
+	widenMost = 16
+)
+
+// find returns the keys of near labels, sorted: ef of them, or those there are.
+func (w *walker) find(ix *Index, k, ef, refine int, o *SearchOptions) []uint64 {
+	switch {
+	case o.Dead != nil || o.Allowed != nil:
+		return w.filtered(ix, k, ef, o)
+	case ix.Flat():
+		return w.scan(ix, ef)
+	}
+	n := w.walk(ix, ef)
+	if n < k {
+		// Rows the walk does not lead to: see connect.
+		return w.scan(ix, refine)
+	}
+	return w.pool[:n]
 }
 
 func (ix *Index) check(q []float32, k int, o *SearchOptions) error {
@@ -115,30 +133,77 @@ func (ix *Index) check(q []float32, k int, o *SearchOptions) error {
 	return nil
 }
 
-// rank appends the k best of the found keys to dst, by exact scores if there
-// are any.
-func (w *walker) rank(ix *Index, dst []vector.Hit, found []uint64, k int, o *SearchOptions) ([]vector.Hit, error) {
+// score leaves in w.rows and w.scores the first of the found rows and their
+// scores, and returns how many. By exact scores that is refine; unless the
+// caller chose that number, it is more if rows beyond it may be among the k
+// best, judged by how far the estimates of the first were off. more reports that
+// even the last of found may.
+func (w *walker) score(ix *Index, found []uint64, refine, k int, o *SearchOptions) (n int, more bool, err error) {
+	n = min(refine, len(found))
 	w.rows = w.rows[:0]
 	for _, key := range found {
 		w.rows = append(w.rows, ix.rowOf(keyLabel(key)))
 	}
-	if cap(w.scores) < len(found) {
-		w.scores = make([]float32, len(found))
-	}
-	scores := w.scores[:len(found)]
+	w.scores = slices.Grow(w.scores[:0], len(found))[:len(found)]
 	if o.Exact == nil {
-		for i, key := range found {
-			scores[i] = w.prepared.estimate(ix.metric, key)
+		for i, key := range found[:n] {
+			w.scores[i] = w.prepared.estimate(ix.metric, key)
 		}
-	} else if len(found) > 0 {
-		if err := o.Exact(w.rows, scores); err != nil {
-			return dst, fmt.Errorf("score %d rows: %w", len(w.rows), err)
-		}
-		w.stats.Exact += len(found)
+		return n, false, nil
 	}
+	exact := func(lo, hi int) error {
+		if lo == hi {
+			return nil
+		}
+		w.stats.Exact += hi - lo
+		if err := o.Exact(w.rows[lo:hi], w.scores[lo:hi]); err != nil {
+			return fmt.Errorf("score %d rows: %w", hi-lo, err)
+		}
+		return nil
+	}
+	if err := exact(0, n); err != nil {
+		return n, false, err
+	}
+	if o.Refine != 0 || n == len(found) && len(found) < refine {
+		return n, false, nil
+	}
+	limit := w.doubtful(ix, found[:n], k)
+	reach := n
+	for reach < len(found) && float64(vector.KeyDistance(found[reach])) < limit {
+		reach++
+	}
+	return reach, reach == len(found) && float64(vector.KeyDistance(found[reach-1])) < limit, exact(n, reach)
+}
+
+// doubtful returns the distance by codes up to which a row may be among the k
+// best of those that found, whose exact scores are known, are the first.
+func (w *walker) doubtful(ix *Index, found []uint64, k int) float64 {
+	if len(found) < max(k, 4) {
+		return math.Inf(-1)
+	}
+	// What scores would be as distances by codes, and how far those are off.
+	p := &w.prepared
+	w.exact = w.exact[:0]
+	squares := 0.0
+	for i, key := range found {
+		d := (float64(w.scores[i]) - p.offset) / p.slope
+		e := d - float64(vector.KeyDistance(key))
+		squares += e * e
+		w.exact = append(w.exact, d)
+	}
+	slices.Sort(w.exact)
+	return w.exact[k-1] + doubt*math.Sqrt(squares/float64(len(found)))
+}
+
+// doubt is by how many standard deviations an estimate may be off.
+const doubt = 3
+
+// rank appends the k best of the rows scored to dst.
+func (w *walker) rank(ix *Index, dst []vector.Hit, found []uint64, k int) []vector.Hit {
+	rows, scores := w.rows[:len(found)], w.scores[:len(found)]
 	best := w.best[:0]
 	if len(found) > manyHits {
-		for i, row := range w.rows {
+		for i, row := range rows {
 			best = append(best, vector.Hit{Row: row, Score: scores[i]})
 		}
 		slices.SortFunc(best, func(a, b vector.Hit) int {
@@ -151,9 +216,9 @@ func (w *walker) rank(ix *Index, dst []vector.Hit, found []uint64, k int, o *Sea
 			return 0
 		})
 		w.best = best
-		return append(dst, best[:min(k, len(best))]...), nil
+		return append(dst, best[:min(k, len(best))]...)
 	}
-	for i, row := range w.rows {
+	for i, row := range rows {
 		h := vector.Hit{Row: row, Score: scores[i]}
 		if len(best) == k {
 			if !before(ix.metric, h, best[k-1]) {
@@ -169,7 +234,7 @@ func (w *walker) rank(ix *Index, dst []vector.Hit, found []uint64, k int, o *Sea
 		best[at] = h
 	}
 	w.best = best
-	return append(dst, best...), nil
+	return append(dst, best...)
 }
 
 // manyHits is the number of candidates from which they are sorted as a whole.

@@ -36,6 +36,7 @@ type walker struct {
 	results []uint64 // walkFiltered's pool of rows that may be returned
 	rows    []uint32 // candidates for the exact scores
 	scores  []float32
+	exact   []float64
 	best    []vector.Hit
 }
 
