@@ -184,7 +184,7 @@ func TestReceipts(t *testing.T) {
 // A collection's flush sums the receipts of its partitions.
 func TestCollectionFlush(t *testing.T) {
 	ctx := context.Background()
-	eng := openMem(t, engine.Options{})
+	eng := openMem(t, engine.Options{CompactBytes: -1})
 	coll, err := eng.CreateCollection(ctx, schema.New("c").With(
 		schema.Int64("id").PrimaryKey(), schema.FloatVector("v", 4), schema.Int64("n").PartitionKey()).WithPartitions(5).WithShards(2))
 	require.NoError(t, err)

@@ -54,7 +54,8 @@ func (l CompactLimits) choose(all []candidateSegment, idle time.Duration) ([]can
 	}
 	byShard := map[int][]candidateSegment{}
 	for _, c := range all {
-		if c.rows > 0 && float64(c.rows-c.live) > l.DeadShare*float64(c.rows) {
+		// The dead rows of a tiny segment go when it is merged with others.
+		if dead := float64(c.rows - c.live); c.live == 0 || c.bytes > firstTier && dead > l.DeadShare*float64(c.rows) {
 			return []candidateSegment{c}, CompactDead
 		}
 		if c.bytes < l.TargetBytes/2 && c.rows < l.TargetRows/2 {
