@@ -1,14 +1,17 @@
 package graph_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -47,7 +50,8 @@ func benchRows(b *testing.B) *collection {
 }
 
 // BenchmarkSearch prints, for k = 10 and some ef, queries a second of one
-// goroutine, the recall, and what a query cost.
+// goroutine, the recall, and what a query cost. GODEBUG=cpu.avx512f=off has it
+// run on the AVX2 kernels, GODEBUG=cpu.avx2=off on plain Go.
 func BenchmarkSearch(b *testing.B) {
 	c := benchRows(b)
 	ix := build(b, c, graph.Options{})
@@ -88,6 +92,41 @@ func BenchmarkSearch(b *testing.B) {
 			b.ReportMetric(float64(sum.Hops)/float64(n), "hops/query")
 		})
 	}
+}
+
+// BenchmarkFlat searches an index without a graph whose codes are larger than
+// the caches, exact scores included, and prints how fast it reads them, beside
+// how fast the same bytes are read to count one of them.
+func BenchmarkFlat(b *testing.B) {
+	const n, dim, stride = 600_000, 100, 128
+	r := rand.New(rand.NewPCG(1, 1))
+	rows := make([]float32, n*dim)
+	for i := range rows {
+		rows[i] = r.Float32() - .5
+	}
+	c := newCollection(vector.Cosine, dim, rows, rows[:8*dim])
+	ix, err := graph.Build(context.Background(), c.source(), c.metric, graph.Options{FlatBytes: 1 << 40})
+	require.NoError(b, err)
+	codes := make([]byte, n*stride)
+	for i := range codes {
+		codes[i] = byte(r.Uint32())
+	}
+	exact := c.exact(b, c.query(0))
+	dst := make([]vector.Hit, 0, 10)
+	var searching, reading time.Duration
+	for b.Loop() {
+		start := time.Now()
+		_, _, err := ix.Search(dst, c.query(0), 10, &graph.SearchOptions{Exact: exact})
+		searching += time.Since(start)
+		require.NoError(b, err)
+		start = time.Now()
+		bytes.Count(codes, codes[:1])
+		reading += time.Since(start)
+	}
+	size := float64(b.N*n*stride) / 1e9
+	b.ReportMetric(size/searching.Seconds(), "GB/s")
+	b.ReportMetric(size/reading.Seconds(), "GB/s-count")
+	b.ReportMetric(reading.Seconds()/searching.Seconds(), "share")
 }
 
 func BenchmarkBuild(b *testing.B) {
