@@ -111,6 +111,27 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	require.Empty(t, *records)
 }
 
+// A system that dies fails the case, says so, and takes nobody with it.
+func TestSystemThatDies(t *testing.T) {
+	for _, script := range []string{
+		`exit 3`,
+		`read l; echo "ok?version=1"; read l; echo "ok?"; exit 3`,                             // in the build
+		`read l; echo "ok?version=1"; read l; echo "ok?"; read l; echo "ok?"; read l; exit 3`, // in a search
+	} {
+		b, records, said := bench(t, "selkie-index")
+		dying, err := system.ParseForeign("dying=x")
+		require.NoError(t, err)
+		dying.Command = []string{"sh", "-c", script}
+		b.Systems = append([]system.System{dying}, b.Systems...)
+		require.ErrorContains(t, run(t, "search", b), "the process ended", script)
+		require.Contains(t, said.String(), "FAILED: dying")
+		require.NotEmpty(t, *records)
+		for _, r := range *records {
+			require.Equal(t, "selkie-index", r.System)
+		}
+	}
+}
+
 func TestInterruptLeavesWhatIsFinished(t *testing.T) {
 	b, records, _ := bench(t, "selkie")
 	ctx, cancel := context.WithCancel(t.Context())

@@ -122,24 +122,22 @@ func (b *Bench) sweep(ctx context.Context, name string, set *dataset.Set, more r
 }
 
 // ready starts a system, loads the set and makes the index, and makes the record of that.
-func (b *Bench) ready(ctx context.Context, s system.System, params result.Params, set *dataset.Set, core int) (c *contender, err error) {
-	if c, err = b.start(ctx, s, params, core); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			b.stop(c)
-		}
-	}()
-	if _, err := b.load(c, set, nil); err != nil {
-		return nil, err
-	}
-	r, built, err := b.build(c, set, 1)
+func (b *Bench) ready(ctx context.Context, s system.System, params result.Params, set *dataset.Set, core int) (*contender, error) {
+	c, err := b.start(ctx, s, params, core)
 	if err != nil {
 		return nil, err
 	}
-	if built {
-		return c, b.Emit(r)
+	_, err = b.load(c, set, nil)
+	if err == nil {
+		var r result.Record
+		var built bool
+		if r, built, err = b.build(c, set, 1); built {
+			err = b.Emit(r)
+		}
+	}
+	if err != nil {
+		b.stop(c)
+		return nil, err
 	}
 	return c, nil
 }

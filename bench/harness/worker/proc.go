@@ -66,8 +66,7 @@ func (p *Proc) Call(verb string, args Args, progress func(done, of int)) (Args, 
 
 func (p *Proc) call(verb string, args Args, progress func(done, of int)) (Args, error) {
 	if _, err := fmt.Fprintln(p.in, Message{verb, args}); err != nil {
-		p.dead = fmt.Errorf("the process is gone: %w", err)
-		return nil, p.dead
+		return nil, p.ended(err)
 	}
 	for p.lines.Scan() {
 		line := p.lines.Text()
@@ -93,13 +92,22 @@ func (p *Proc) call(verb string, args Args, progress func(done, of int)) (Args, 
 			}
 		}
 	}
-	if p.dead = p.lines.Err(); p.dead == nil {
-		p.dead = errors.New("the process ended")
-		if err := p.cmd.Wait(); err != nil {
-			p.dead = fmt.Errorf("the process ended: %w", err)
-		}
+	return nil, p.ended(p.lines.Err())
+}
+
+// ended waits for a process that no longer answers, and returns how it ended, with what was noticed of it.
+// REQUIRES: mu is held.
+func (p *Proc) ended(noticed error) error {
+	p.dead = errors.New("the process ended")
+	if errors.Is(noticed, bufio.ErrTooLong) {
+		p.cmd.Process.Kill() // it lives, and says what nobody understands
 	}
-	return nil, p.dead
+	if err := p.cmd.Wait(); err != nil {
+		p.dead = fmt.Errorf("the process ended: %w", err)
+	} else if noticed != nil {
+		p.dead = fmt.Errorf("the process ended: %w", noticed)
+	}
+	return p.dead
 }
 
 // Kill ends the process at once, as kill -9 does.
