@@ -190,7 +190,7 @@ func (s *Search) Check(sch *schema.Schema, metrics map[string]vector.Metric) (*P
 	}
 	var err error
 	if s.expr != "" {
-		if p.Filter, err = parseFilter(s.expr, sch, s.values); err != nil {
+		if p.Filter, err = filter.Parse(s.expr, sch, s.values); err != nil {
 			return nil, err
 		}
 	}

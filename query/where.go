@@ -1,8 +1,6 @@
 package query
 
 import (
-	"fmt"
-
 	"github.com/selkiedb/selkie/filter"
 	"github.com/selkiedb/selkie/schema"
 )
@@ -85,17 +83,9 @@ func (s *Select) Check(sch *schema.Schema) (*SelectPlan, error) {
 	}
 	p := &SelectPlan{Limit: s.limit, Offset: s.offset}
 	var err error
-	if p.Filter, err = parseFilter(s.expr, sch, s.values); err != nil {
+	if p.Filter, err = filter.Parse(s.expr, sch, s.values); err != nil {
 		return nil, err
 	}
 	p.Output, err = OutputFields(sch, s.output)
 	return p, err
-}
-
-func parseFilter(expr string, sch *schema.Schema, values map[string]any) (*filter.Expr, error) {
-	e, err := filter.Parse(expr, sch, values)
-	if err != nil {
-		return nil, fmt.Errorf("filter: %w", err)
-	}
-	return e, nil
 }
