@@ -411,15 +411,11 @@ func (b *Bench) reopen(ctx context.Context, s system.System, set *dataset.Set, p
 		}
 		b.Show.Done(round+1, rounds)
 	}
-	for what, values := range map[string][]float64{"open": opens, "first search": searches} {
+	for what, values := range [][]float64{opens, searches} {
 		r := last
-		r.Params = params.With(result.Params{"what": what})
+		r.Params = params.With(result.Params{"what": []string{"open", "first search"}[what]})
+		r.K = []int{0, 10}[what]
 		r.SetMain(result.P50, values)
-		if what == "open" {
-			r.Rate = result.None
-		} else {
-			r.K = 10
-		}
 		if err := b.Emit(r); err != nil {
 			return err
 		}
