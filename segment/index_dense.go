@@ -93,10 +93,7 @@ func (d *denseIndex) ef(o IndexSearch) int {
 	}
 	ef := o.Ef
 	if ef == 0 {
-		ef = graph.DefaultEf(o.Total, o.K)
-		if d.g.Metric() == vector.IP {
-			ef *= 2
-		}
+		ef = d.g.DefaultEf(o.Total, o.K)
 	}
 	return max(int(math.Ceil(float64(ef)*math.Pow(float64(d.g.Rows())/float64(o.Total), spread))), o.K)
 }
