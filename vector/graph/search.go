@@ -21,9 +21,9 @@ type SearchOptions struct {
 	// tell that many apart.
 	Ef int
 	// Refine is the number of candidates that get exact scores. 0 means a
-	// quarter of Ef, with 4-bit codes half of it, but 2k at least, and more where
-	// the estimates turn out to be so rough that it takes more. It is never less
-	// than k.
+	// quarter of Ef, with 4-bit codes half of it, but 2k at least, though no more
+	// than an Ef that is given, and more where the estimates turn out to be so rough
+	// that it takes more. It is never less than k.
 	Refine int
 	// Dead marks rows that are not to be found, Allowed those that may be: bit
 	// r%64 of word r/64 stands for row r. Rows beyond the end of Dead are alive,
@@ -88,6 +88,9 @@ func (ix *Index) Search(dst []vector.Hit, q []float32, k int, o *SearchOptions) 
 	refine := o.Refine
 	if refine == 0 {
 		refine = max(2*k, ef*2/ix.bits)
+		if o.Ef != 0 {
+			refine = min(refine, o.Ef) // no more candidates than were asked for
+		}
 	}
 	refine = min(max(refine, k), ix.n)
 	ef = min(max(ef, refine), ix.n)
