@@ -45,6 +45,9 @@ func (p *Partition) Flush(ctx context.Context) (Receipt, error) {
 		return Receipt{}, ctx.Err()
 	}
 	call := p.requestFlush()
+	if err := ctx.Err(); err != nil { // it ended first, however quick the flush is
+		return Receipt{}, fmt.Errorf("flush goes on in the background: %w", err)
+	}
 	select {
 	case <-call.done:
 		return call.receipt, call.err
