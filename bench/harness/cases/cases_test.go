@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,14 +29,32 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func bench(t *testing.T, systems string) (*cases.Bench, *[]result.Record, *bytes.Buffer) {
+// transcript is what the harness and its workers, which write side by side, have said.
+type transcript struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (s *transcript) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func bench(t *testing.T, systems string) (*cases.Bench, *[]result.Record, *transcript) {
 	cache := dataset.Cache(t.TempDir())
 	set, err := cache.Prepare(t.Context(), "made-4k-d16-l2", dataset.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { set.Close() })
 	chosen, err := system.Select(system.All(), systems)
 	require.NoError(t, err)
-	records, said := &[]result.Record{}, &bytes.Buffer{}
+	records, said := &[]result.Record{}, &transcript{}
 	return &cases.Bench{
 		Env:     system.Env{Cache: string(cache), Self: os.Args[0], Core: -1, Log: said},
 		Systems: chosen, Sets: []*dataset.Set{set}, K: 10, Quick: true, Seconds: .02, Temp: t.TempDir(), Commit: "test",
