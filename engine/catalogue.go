@@ -384,8 +384,8 @@ func (c *catalogue) view(fn func(s *state)) {
 	fn(c.state)
 }
 
-// copyTo writes the file as it is now to another place, and gives fn the state that it holds. Edits wait meanwhile.
-func (c *catalogue) copyTo(path string, fn func(s *state)) (err error) {
+// copyTo writes the file as it is now, under its name, into another directory, and gives fn the state that it holds. Edits wait meanwhile.
+func (c *catalogue) copyTo(dir string, fn func(s *state)) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken != nil {
@@ -396,7 +396,7 @@ func (c *catalogue) copyTo(path string, fn func(s *state)) (err error) {
 		return err
 	}
 	copy(raw[catMarkAt:], c.encodeMark(c.end))
-	f, err := c.fs.Create(path, vfs.WriteCategoryUnspecified)
+	f, err := c.fs.Create(c.fs.PathJoin(dir, catalogueName(c.seq)), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}

@@ -77,9 +77,7 @@ func (e *Engine) checkpoint(ctx context.Context, dir string) (r CheckpointReceip
 	defer e.truncate.Unlock()
 	var manifests []segment.Manifest
 	var log wal.State
-	var name string
-	e.cat.view(func(*state) { name = catalogueName(e.cat.seq) })
-	err = e.cat.copyTo(fs.PathJoin(tmp, name), func(s *state) {
+	err = e.cat.copyTo(tmp, func(s *state) {
 		for _, x := range s.segments {
 			manifests = append(manifests, x.manifest)
 		}

@@ -48,8 +48,8 @@ func (p *Partition) Compact(ctx context.Context, l CompactLimits) error {
 	p.compacting.Lock()
 	defer p.compacting.Unlock()
 	v := p.pin()
+	defer v.unref() // a drop meanwhile must not close what is being read
 	all := candidates(v)
-	v.unref()
 	for shard := range p.shards {
 		var mine []candidateSegment
 		for _, c := range all {
