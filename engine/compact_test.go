@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -114,6 +115,40 @@ func TestCompactKeepsSnapshots(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, names, 1)
 	require.Len(t, rowsOf(t, c), 2_998)
+}
+
+// TestCompactBesideDrop: a partition that is dropped while Compact reads its segments ends the call, and nothing else.
+func TestCompactBesideDrop(t *testing.T) {
+	ctx := context.Background()
+	var armed atomic.Bool
+	drop := func() {}
+	fs := &hookFS{FS: vfs.NewMem(), before: func(op fsOp) error {
+		if op.kind == opCreate && strings.Contains(op.path, "tmp") && armed.CompareAndSwap(true, false) {
+			drop() // the output is begun, the inputs are not yet read
+		}
+		return nil
+	}}
+	_, c := indexStore(t, fs, engine.Options{CompactBytes: -1})
+	data := clustered(rand.New(rand.NewPCG(1, 2)), 2_000)
+	p, err := c.CreatePartition(ctx, "p")
+	require.NoError(t, err)
+	for i := range int64(4) {
+		ids := make([]int64, 500)
+		for j := range ids {
+			ids[j] = i*500 + int64(j)
+		}
+		_, err := p.Insert(ctx, column.Int64("id", ids), column.FloatVectorFlat("v", indexDim, data[i*500*indexDim:(i+1)*500*indexDim]))
+		require.NoError(t, err)
+		_, err = p.Flush(ctx)
+		require.NoError(t, err)
+	}
+	drop = func() { require.NoError(t, c.DropPartition(ctx, "p")) }
+	armed.Store(true)
+	require.ErrorIs(t, p.Compact(ctx), engine.ErrNotFound)
+	require.False(t, armed.Load())
+	names, err := fs.List("db/seg")
+	require.NoError(t, err)
+	require.Empty(t, names)
 }
 
 // TestFlushAfterEveryInsert: many tiny flushes end in few segments, without a manual call, and nothing is lost.
