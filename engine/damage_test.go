@@ -16,7 +16,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
@@ -31,32 +33,54 @@ type image map[string][]byte
 
 const imageDir = "data/store"
 
+// capture reads all files of a store. The background may be at work: it reads until two readings are equal.
 func capture(t testing.TB, fs vfs.FS) image {
 	t.Helper()
-	m := image{}
-	var walk func(dir string)
-	walk = func(dir string) {
-		names, err := fs.List(dir)
-		require.NoError(t, err)
-		for _, name := range names {
-			p := fs.PathJoin(dir, name)
-			info, err := fs.Stat(p)
+	var last image
+	for end := time.Now().Add(waitLong); ; time.Sleep(waitStep) {
+		m := image{}
+		err := m.read(fs, imageDir)
+		if err == nil && last != nil && maps.EqualFunc(last, m, bytes.Equal) {
+			return m
+		}
+		if !oserror.IsNotExist(err) { // removed since it was listed
 			require.NoError(t, err)
-			switch {
-			case info.IsDir():
-				walk(p)
-			case strings.HasPrefix(name, "LOCK"), strings.HasSuffix(name, ".tmp"):
-			default:
-				f, err := fs.Open(p)
-				require.NoError(t, err)
-				m[p], err = io.ReadAll(f)
-				require.NoError(t, err)
-				require.NoError(t, f.Close())
+		}
+		require.True(t, time.Now().Before(end), "the store does not come to rest")
+		last = m
+	}
+}
+
+func (m image) read(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		p := fs.PathJoin(dir, name)
+		info, err := fs.Stat(p)
+		if err != nil {
+			return err
+		}
+		if info.IsDir() {
+			if err := m.read(fs, p); err != nil {
+				return err
 			}
+			continue
+		}
+		if strings.HasPrefix(name, "LOCK") || strings.HasSuffix(name, ".tmp") {
+			continue
+		}
+		f, err := fs.Open(p)
+		if err != nil {
+			return err
+		}
+		m[p], err = io.ReadAll(f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
 		}
 	}
-	walk(imageDir)
-	return m
+	return nil
 }
 
 // with returns a copy in which one file has other contents; nil removes it.

@@ -309,6 +309,14 @@ func TestFailedSync(t *testing.T) {
 			}
 			armed.Store(true)
 			err := r.run(context.Background(), breaking)
+			for try := 1; err == nil && try < 10; try++ {
+				// The sync that failed was that of a log file in preparation, which nothing depends on.
+				require.Equal(t, ".wal", file)
+				r.succeeded(breaking)
+				breaking.keys = []int{77 + try}
+				armed.Store(true)
+				err = r.run(context.Background(), breaking)
+			}
 			require.ErrorIs(t, err, engine.ErrPoisoned)
 			require.ErrorIs(t, err, syscall.EIO)
 			r.failed(breaking, err)
