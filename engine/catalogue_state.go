@@ -229,6 +229,13 @@ func (s *state) snapshot() *edit {
 	return e
 }
 
+// clone copies the state.
+func (s *state) clone() *state {
+	c := newState()
+	c.apply(s.snapshot())
+	return c
+}
+
 // lastLSN is the largest LSN that the catalogue knows was given.
 func (s *state) lastLSN() uint64 {
 	last := s.logLSN
