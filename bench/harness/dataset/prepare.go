@@ -47,6 +47,7 @@ type Options struct {
 var Known = []struct{ Name, What string }{
 	{"glove100", "339k English words × 100 d, COSINE; npm package " + glovePackage + " " + gloveVersion + "; PDDL 1.0"},
 	{"fashion", "60k pictures of clothes × 784 d, L2; Debian package " + fashionPackage + "; MIT"},
+	{"glove100-ROWS", "the words and copies of them with noise, as in glove100-1m, glove100-3m: real data as far as it goes"},
 	{"made-ROWS[-dDIM][-l2]", "made: clustered, anisotropic, with near-duplicates, as in made-1m, made-4m, made-5k-d32; default 100 d, COSINE"},
 }
 
@@ -64,7 +65,7 @@ func (c Cache) Prepare(ctx context.Context, name string, o Options) (*Set, error
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
 	}
-	r, err := source(ctx, name, &o)
+	r, err := c.source(ctx, name, &o)
 	if err != nil {
 		return nil, fmt.Errorf("data set %s: %w", name, err)
 	}
@@ -74,7 +75,7 @@ func (c Cache) Prepare(ctx context.Context, name string, o Options) (*Set, error
 	return c.Open(name)
 }
 
-func source(ctx context.Context, name string, o *Options) (*raw, error) {
+func (c Cache) source(ctx context.Context, name string, o *Options) (*raw, error) {
 	switch {
 	case o.Base != "":
 		return fromFiles(name, o)
@@ -82,6 +83,13 @@ func source(ctx context.Context, name string, o *Options) (*raw, error) {
 		return glove(ctx, o)
 	case name == "fashion":
 		return fashion(ctx, o)
+	}
+	copies, ok, err := parseNoisy(name)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		return copies.raw(ctx, c, name, o)
 	}
 	spec, err := parseMade(name)
 	if err != nil {
