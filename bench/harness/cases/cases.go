@@ -34,6 +34,7 @@ func All() []Case {
 		{"build", "making the index, on one core and on all", false, runBuild},
 		{"concurrent", "queries a second of 1, 2 and 4 threads on all cores, at recall .95", false, runConcurrent},
 		{"segments", "search over 1, 4, 16 and 64 segments of the same rows", false, runSegments},
+		{"scan", "codes of all rows read by a search without a graph, beside a plain sum over the same bytes", false, runScan},
 		{"deleted", "search after 30 % of the rows were deleted", false, runDeleted},
 	}, storeCases()...)
 }

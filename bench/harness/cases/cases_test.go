@@ -100,6 +100,32 @@ func TestSearch(t *testing.T) {
 	require.Positive(t, seen["search selkie-index"])
 }
 
+func TestScan(t *testing.T) {
+	b, records, said := bench(t, "selkie")
+	require.NoError(t, run(t, "scan", b), "%s", said)
+	require.Len(t, *records, 1)
+	r := (*records)[0]
+	require.Equal(t, "selkie-codes", r.System)
+	require.InDelta(t, 1, float64(r.Recall), .01, "all codes were read")
+	for _, name := range []string{"scan_gb_per_s", "sum_gb_per_s", "share_of_sum"} {
+		x, err := strconv.ParseFloat(r.Params[name], 64)
+		require.NoError(t, err, name)
+		require.Positive(t, x, name)
+	}
+}
+
+// Searches with filters find what the filters let through.
+func TestFilter(t *testing.T) {
+	b, records, said := bench(t, "selkie")
+	require.NoError(t, run(t, "filter", b), "%s", said)
+	require.Len(t, *records, len(dataset.FilterKinds)*2)
+	for _, r := range *records {
+		require.Equal(t, 10, r.K)
+		require.Greater(t, float64(r.Recall), .9, "%s", r.Params)
+		require.Positive(t, float64(r.QPS), "%s", r.Params)
+	}
+}
+
 // Every case of stores gives records of every kind.
 func TestStores(t *testing.T) {
 	if testing.Short() {

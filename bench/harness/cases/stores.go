@@ -21,6 +21,7 @@ type task struct {
 	threads    int
 	durability string
 	figure     result.Figure
+	k          int      // neighbours that are searched for, where the answer tells a recall
 	told       []string // of the answer, that the record's parameters tell
 	// before is carried out before each request and not measured.
 	before func(ctx context.Context, b *Bench, c *contender, set *dataset.Set, args worker.Args) error
@@ -43,6 +44,8 @@ func storeCases() []Case {
 		simple("delete", "deletes of 1,000 keys a call, growing and sealed", 3, changeTasks("delete")),
 		simple("flush-each", "a flush after every insert of one row", 3, flushEachTasks),
 		simple("mixed", "searches of an indexed partition, alone and while another goroutine inserts", 3, mixedTasks),
+		simple("filter", "searches by filters that let 0.1 to 99 % of the rows through: at random, like the query, unlike it", 3, filterTasks),
+		simple("merge", "the index of two segments' rows, made of theirs by a compaction, beside one that is built anew; halves, and nine tenths with one", 3, mergeTasks),
 		simple("upsert", "upserts of 1,000 rows a call, growing and sealed", 3, changeTasks("upsert")),
 	}
 }
@@ -186,6 +189,7 @@ func (b *Bench) taskRecord(name string, s *series, set *dataset.Set) result.Reco
 			r.Params[name] = result.Digits(x, 3)
 		}
 	}
+	r.K, r.Recall = s.task.k, figure(s.last, "recall")
 	r.Disk = figure(s.last, "disk_mb")
 	b.memory(s.contender, &r)
 	return r

@@ -39,6 +39,9 @@ var subjects = map[string]func(store string) subject{
 	"selkie-exact": func(store string) subject { return &selkie{store: store, exact: true} },
 	"plain-file":   func(store string) subject { return &plainFile{store: store} },
 	"selkie-index": func(string) subject { return &bareIndex{} },
+	"selkie-avx2":  func(store string) subject { return &selkie{store: store} },
+	"selkie-go":    func(store string) subject { return &selkie{store: store} },
+	"selkie-codes": func(string) subject { return &scan{} },
 	"chromem-go":   func(string) subject { return &chromemGo{} },
 	"coder-hnsw":   newCoderHNSW,
 }

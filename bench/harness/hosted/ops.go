@@ -34,6 +34,8 @@ import (
 //	delete      folder, batch, batches           seconds, rows
 //	upsert      folder, batch, batches           seconds, rows
 //	flush-each  count                            times of an insert of one row and a flush; then search_us_after, segments_after
+//	merge       share, ef                        see merge
+//	filter      percent, kind, count             times; recall
 //	mixed       rows, batch, count, writer       times of searches while batches are inserted (writer=1); inserted
 func (s *selkie) operate(ctx context.Context, verb string, args worker.Args, progress func(done, of int)) (worker.Args, error) {
 	if s.exact {
@@ -42,7 +44,7 @@ func (s *selkie) operate(ctx context.Context, verb string, args worker.Args, pro
 	operations := map[string]func(context.Context, worker.Args) (worker.Args, error){
 		"ingest": s.ingest, "flush": s.flush, "searchable": s.searchable, "reopen": s.reopen, "get": s.get,
 		"count": s.count, "iterate": s.iterate, "delete": s.deleteRows, "upsert": s.upsertRows, "finish": s.finish,
-		"flush-each": s.flushEach, "mixed": s.mixed,
+		"flush-each": s.flushEach, "mixed": s.mixed, "merge": s.merge, "filter": s.filter,
 		"fill": func(ctx context.Context, args worker.Args) (worker.Args, error) { return s.fill(ctx, args, progress) },
 	}
 	operation, ok := operations[verb]

@@ -25,6 +25,8 @@ type selkie struct {
 	coll *engine.Collection
 	part *engine.Partition
 
+	filtered *filtered // see withAttributes
+
 	stores int // numbers the folders of stores that operations make
 }
 
@@ -79,7 +81,8 @@ func (s *selkie) load(ctx context.Context, set *dataset.Set, args worker.Args, p
 	}
 	s.stores++
 	s.set = set
-	o := &engine.Options{SegmentBytes: -1, MaxSegmentAge: -1, MaxSegmentIdle: -1, GrowingBytes: -1, Sync: engine.SyncNone}
+	// Segments stay as they are made: no compaction merges them, or rewrites one whose rows were deleted.
+	o := &engine.Options{SegmentBytes: -1, MaxSegmentAge: -1, MaxSegmentIdle: -1, GrowingBytes: -1, Sync: engine.SyncNone, CompactBytes: -1, CompactIdle: -1}
 	if s.eng, s.coll, s.part, err = s.open(ctx, fmt.Sprintf("loaded-%d", s.stores), set.Dim, o); err != nil {
 		return nil, err
 	}
@@ -190,10 +193,12 @@ func (s *selkie) searcher(ctx context.Context, k int, args worker.Args) (func(q 
 }
 
 func (s *selkie) close() error {
+	err := s.filtered.close()
+	s.filtered = nil
 	if s.eng == nil {
-		return nil
+		return err
 	}
-	err := s.eng.Close()
+	err = joined(err, s.eng.Close())
 	s.eng, s.coll, s.part = nil, nil, nil
 	return err
 }

@@ -2,10 +2,13 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -15,6 +18,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/selkiedb/selkie/bench/harness/result"
 )
 
 // Chart is a picture: lines over recall, or bars.
@@ -22,6 +27,7 @@ type Chart struct {
 	Name, Title string
 	lines       []line
 	bars        []bar
+	shares      bool // lines are over the percentage of rows that a filter lets through, on a logarithmic axis
 }
 
 type line struct {
@@ -63,6 +69,26 @@ func recallChart(name, title string, all []curve) *Chart {
 				l.points = append(l.points, plotter.XY{X: p.Recall, Y: p.QPS})
 			}
 		}
+		if len(l.points) > 0 {
+			c.lines = append(c.lines, l)
+		}
+	}
+	return c.orNil()
+}
+
+// filterChart draws queries a second over the share of rows that filters let through, a line for each kind.
+func filterChart(set string, records []result.Record) *Chart {
+	c := &Chart{Name: "filter-" + set, Title: "queries/s over selectivity, " + set, shares: true}
+	kind := func(r *result.Record) string { return r.System + ", " + r.Params["kind"] }
+	for _, name := range uniques(records, kind) {
+		l := line{name: name}
+		for _, r := range filter(records, func(r *result.Record) bool { return kind(r) == name }) {
+			l.own = own(&r)
+			if percent, err := strconv.ParseFloat(r.Params["percent"], 64); err == nil && r.QPS > 0 {
+				l.points = append(l.points, plotter.XY{X: percent, Y: float64(r.QPS)})
+			}
+		}
+		slices.SortFunc(l.points, func(a, b plotter.XY) int { return cmp.Compare(a.X, b.X) })
 		if len(l.points) > 0 {
 			c.lines = append(c.lines, l)
 		}
@@ -138,6 +164,10 @@ func (c *Chart) drawLines(p *plot.Plot) error {
 	p.X.Label.Text, p.Y.Label.Text = "recall", "queries a second, one thread"
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades{}
 	p.X.Tick.Marker = plot.ConstantTicks(recallTicks())
+	if c.shares {
+		p.X.Label.Text = "% of the rows that the filter lets through"
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
+	}
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = faint, faint
 	p.Add(grid)
@@ -162,12 +192,17 @@ func (c *Chart) drawLines(p *plot.Plot) error {
 		p.Add(curve, dots)
 		p.Legend.Add(l.name, curve, dots)
 	}
-	p.X.Min, p.X.Max = leastRecall, 1.002
 	low, high := math.Inf(1), 0.0
+	left, right := math.Inf(1), 0.0
 	for _, l := range c.lines {
 		for _, xy := range l.points {
 			low, high = min(low, xy.Y), max(high, xy.Y)
+			left, right = min(left, xy.X), max(right, xy.X)
 		}
+	}
+	p.X.Min, p.X.Max = leastRecall, 1.002
+	if c.shares {
+		p.X.Min, p.X.Max = left/1.2, right*1.2
 	}
 	p.Y.Min, p.Y.Max = low/1.3, high*1.3
 	p.Legend.Left, p.Legend.Top = true, false

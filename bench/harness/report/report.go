@@ -373,15 +373,19 @@ func (r *Report) others(set string, records []result.Record) {
 		case "search", "build", "concurrent", "segments", "deleted", "ingest":
 			continue
 		}
-		t := &Table{Texts: 2, Head: []string{"system", "what", "sync", "median", "min–max", "p50 µs", "p95 µs", "p99 µs", "files MiB"}}
+		t := &Table{Texts: 2, Head: []string{"system", "what", "sync", "median", "min–max", "p50 µs", "p95 µs", "p99 µs", "recall", "files MiB"}}
 		for _, x := range filter(records, isCase(name)) {
 			f, v := x.Main()
 			unit := map[result.Figure]string{result.P50: " µs", result.Rate: " rows/s", result.QPS: " /s", result.Build: " s"}[f]
-			t.Rows = append(t.Rows, []string{x.System, x.Params.String(), x.Durability, thousands(float64(v)) + unit, span(&x), num(x.P50, 3), num(x.P95, 3), num(x.P99, 3), num(x.Disk, 3)})
+			t.Rows = append(t.Rows, []string{x.System, x.Params.String(), x.Durability, thousands(float64(v)) + unit, span(&x), num(x.P50, 3), num(x.P95, 3), num(x.P99, 3), num(x.Recall, 4), num(x.Disk, 3)})
 			t.Strong = append(t.Strong, own(&x))
 		}
 		title := strings.ToUpper(name[:1]) + name[1:]
-		r.Sections = append(r.Sections, Section{ID: name + "-" + set, Title: title + ": " + set, Table: t})
+		var chart *Chart
+		if name == "filter" {
+			chart = filterChart(set, filter(records, isCase(name)))
+		}
+		r.Sections = append(r.Sections, Section{ID: name + "-" + set, Title: title + ": " + set, Chart: chart, Table: t})
 	}
 }
 

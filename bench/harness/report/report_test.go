@@ -55,6 +55,12 @@ func synthetic() []result.Record {
 			r.SetMain(result.Rate, []float64{float64(300_000 * (i + 1))})
 		}))
 	}
+	for i, percent := range []string{"90", "0.1", "10"} { // in no order
+		all = append(all, record("filter", "selkie", func(r *result.Record) {
+			r.K, r.Recall, r.Params = 10, .97, result.Params{"kind": "correlated", "percent": percent}
+			r.SetMain(result.QPS, []float64{float64(3000 * (i + 1))})
+		}))
+	}
 	all = append(all, record("reopen", "selkie", func(r *result.Record) {
 		r.Params = result.Params{"after": "kill"}
 		r.SetMain(result.P50, []float64{5000, 6000, 7000})
@@ -105,7 +111,7 @@ func TestHTML(t *testing.T) {
 	require.NotContains(t, page, "exact <b>", "names are escaped")
 	require.NotRegexp(t, regexp.MustCompile(`(src|href)="[^#]`), page)
 	require.NotContains(t, strings.ReplaceAll(page, "http://www.w3.org/", ""), "http")
-	require.Equal(t, 4, strings.Count(page, "<svg"), "search, build, memory, ingest")
+	require.Equal(t, 5, strings.Count(page, "<svg"), "search, build, memory, ingest, filter")
 	for _, s := range r.Sections {
 		if s.Chart == nil {
 			continue
@@ -165,7 +171,7 @@ window.onload = () => {
 	out, err := cmd.Output()
 	require.NoError(t, err)
 	body := regexp.MustCompile(`<body[^>]*>`).FindString(string(out))
-	require.Contains(t, body, `data-charts="4"`)
+	require.Contains(t, body, `data-charts="5"`)
 	require.Contains(t, body, `data-fetched="0"`)
 	require.Contains(t, body, `data-wide="false"`)
 	require.NotContains(t, body, "data-error")

@@ -47,6 +47,8 @@ type System struct {
 	// a value that reaches a recall can be looked for; "" if there is none.
 	Searches func(m *dataset.Meta, build result.Params) []result.Params
 	Effort   string
+	// Environ is added to the environment of a Hosted one.
+	Environ []string
 	// Command is a Foreign system's.
 	Command []string
 }
@@ -80,7 +82,7 @@ func (s *System) Start(ctx context.Context, env *Env, store string) (*worker.Pro
 func (s *System) argv(ctx context.Context, env *Env, store string) (argv, extra []string, err error) {
 	switch s.Kind {
 	case Hosted:
-		return []string{env.Self, "worker", s.Name, store}, nil, nil
+		return []string{env.Self, "worker", s.Name, store}, s.Environ, nil
 	case Native:
 		program, err := native.Build(ctx, filepath.Join(env.Cache, "native"), s.Name)
 		if errors.Is(err, native.ErrMissing) {
@@ -144,6 +146,18 @@ func All() []System {
 		{
 			Name: "selkie-index", What: "Selkie's graph alone, without the engine", Kind: Hosted, Extra: true,
 			Variants: plain, Searches: sweep("ef", efs...), Effort: "ef",
+		},
+		{
+			Name: "selkie-avx2", What: "Selkie on a processor without AVX-512, as far as its kernels are told", Kind: Hosted, Extra: true,
+			Variants: plain, Searches: sweep("ef", efs...), Effort: "ef", Environ: []string{"GODEBUG=cpu.avx512f=off"},
+		},
+		{
+			Name: "selkie-go", What: "Selkie by its kernels in plain Go, as with the build tag purego", Kind: Hosted, Extra: true,
+			Variants: plain, Searches: sweep("ef", efs...), Effort: "ef", Environ: []string{"GODEBUG=cpu.avx512f=off,cpu.avx2=off"},
+		},
+		{
+			Name: "selkie-codes", What: "Selkie's scan of the 8-bit codes of all rows, without the engine; for the case scan", Kind: Hosted, Extra: true,
+			Variants: plain,
 		},
 		{
 			Name: "plain-file", What: "no store: writes the same bytes to a file, and syncs it if asked; the limit of ingest", Kind: Hosted, Stores: true,
