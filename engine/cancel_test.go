@@ -64,7 +64,7 @@ func (s *stopped) finish(t *testing.T) {
 	require.NoError(t, s.err)
 }
 
-func buildsSegments(op fsOp) bool { return strings.Contains(op.path, "/tmp/") && op.kind == opCreate }
+func buildsSegments(op fsOp) bool { return strings.Contains(op.path, "/seg/") && op.kind == opCreate }
 
 func TestCancelWaitForMemory(t *testing.T) {
 	s := newStopped(t, buildsSegments, func(o *engine.Options) { o.GrowingBytes = 1 })

@@ -87,7 +87,7 @@ func candidates(v *version) []candidateSegment {
 
 // compact makes one segment of several of a shard:
 //
-//  1. build it in tmp/ of the rows that live now, in the order of their keys; read it back; rename it to its place
+//  1. build it of the rows that live now, in the order of their keys; sync it and the directory of segments; read it back
 //  2. build its indexes
 //  3. commit one edit: the new segment, the end of the old ones, the deletes of its rows that came meanwhile. Commit point: the edit is
 //     synced
@@ -126,9 +126,6 @@ func (p *Partition) compact(ctx context.Context, in []candidateSegment, reason C
 			if err := p.env.Index(ctx, p, m.sealed, m.sources()); err != nil {
 				return err
 			}
-		}
-		if err := p.syncSegments(); err != nil {
-			return err
 		}
 	}
 	for _, c := range in {

@@ -118,7 +118,7 @@ type built struct {
 // flushOnce writes all that is sealing and commits it in one edit of the catalogue.
 //
 //  1. wait until the log holds all of it
-//  2. build each segment in tmp/, read it back, rename it to its place; sync the directory of segments
+//  2. build each segment, sync it and the directory of segments, read it back
 //  3. commit one edit: the segments, the cuts, the tombstones of older segments. Commit point: the edit is synced
 //  4. swap sealed for sealing in the version, carrying over the tombstones that came meanwhile
 //
@@ -163,11 +163,6 @@ func (p *Partition) flushOnce(ctx context.Context) (Receipt, error) {
 	if len(edit.Added) == 0 && len(edit.Cuts) == 0 && saved == 0 {
 		return Receipt{}, nil
 	}
-	if len(edit.Added) > 0 {
-		if err := p.syncSegments(); err != nil {
-			return Receipt{}, fmt.Errorf("flush: %w", err)
-		}
-	}
 	if p.dropped.Load() {
 		return Receipt{}, ErrDropped
 	}
@@ -202,26 +197,26 @@ func (p *Partition) build(ctx context.Context, b *built, at uint64) error {
 	return err
 }
 
-// write builds a segment in tmp/, reads it back, renames it to its place and opens it. Its name is durable once syncSegments returned. The
-// partition's part of the spec is filled in. After an error nothing is left in tmp/.
+// write builds a segment, reads it back and opens it. It is durable then, and garbage until an edit of the catalogue names it. The partition's
+// part of the spec is filled in. After an error nothing is left.
 func (p *Partition) write(
 	ctx context.Context, spec segment.BuildSpec, views []segment.View, order []segment.RowRef, at uint64,
 ) (_ segment.Manifest, _ *segment.Sealed, err error) {
 	fs, env := p.env.FS, p.env
 	none := segment.Manifest{}
-	tmp := fs.PathJoin(env.TempDir, spec.ID.String())
-	if err := fs.RemoveAll(tmp); err != nil { // a flush that went wrong before
+	dir := fs.PathJoin(env.SegmentsDir, spec.ID.String())
+	if err := fs.RemoveAll(dir); err != nil { // what a crash left, of a growing segment whose number came back
 		return none, nil, err
 	}
-	if err := fs.MkdirAll(tmp, 0o755); err != nil {
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
 		return none, nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, fs.RemoveAll(tmp)) // gone already if it has its place
+			err = errors.Join(err, fs.RemoveAll(dir))
 		}
 	}()
-	spec.FS, spec.Dir, spec.Partition, spec.Schema, spec.Now = fs, tmp, p.id, p.schema, env.Now()
+	spec.FS, spec.Dir, spec.Partition, spec.Schema, spec.Now = fs, dir, p.id, p.schema, env.Now()
 	man, err := segment.Build(ctx, spec, views, order)
 	if err != nil {
 		return none, nil, err
@@ -229,7 +224,7 @@ func (p *Partition) write(
 	// Through a cache of its own, so that a large segment's blocks do not drive out those that readers use.
 	cache := segment.NewCache(readBackCache)
 	defer cache.Close()
-	check, err := segment.Open(fs, tmp, man, p.schema, cache, nil, at)
+	check, err := segment.Open(fs, dir, man, p.schema, cache, nil, at)
 	if err != nil {
 		return none, nil, fmt.Errorf("reading back: %w", err)
 	}
@@ -238,23 +233,8 @@ func (p *Partition) write(
 	if err != nil {
 		return none, nil, fmt.Errorf("reading back: %w", err)
 	}
-	dir := fs.PathJoin(env.SegmentsDir, man.ID.String())
-	if err := fs.RemoveAll(dir); err != nil {
-		return none, nil, err
-	}
-	if err := fs.Rename(tmp, dir); err != nil {
-		return none, nil, err
-	}
 	sealed, err := segment.Open(fs, dir, man, p.schema, env.Cache, nil, at)
 	return man, sealed, err
-}
-
-func (p *Partition) syncSegments() error {
-	d, err := p.env.FS.OpenDir(p.env.SegmentsDir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 func (p *Partition) flushEdit(v *version, builds []built, at uint64) (FlushEdit, int64) {

@@ -28,7 +28,7 @@ type Env struct {
 	Now    func() time.Time
 
 	SegmentsDir string // holds a directory a sealed segment
-	TempDir     string // where segments are built
+	TempDir     string // where files are built that get their name when they are whole
 
 	NextSegmentID func() segment.ID
 	// Catalogue is the place up to which the catalogue's edits are durable. Every record of the log carries it.

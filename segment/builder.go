@@ -132,7 +132,7 @@ func mergeRefs(a, b []RowRef, keys []column.Keys) []RowRef {
 // BuildSpec says which segment to build, and where.
 type BuildSpec struct {
 	FS        vfs.FS
-	Dir       string // an existing, empty directory; its files are synced, the directory too
+	Dir       string // an existing, empty directory; its files are synced, the directory and its parent too
 	ID        ID
 	Partition uint64
 	Shard     int
@@ -146,10 +146,10 @@ type BuildSpec struct {
 // Build writes the rows of the views as the files of a sealed segment. Nothing refers to them yet: the segment exists from the
 // moment a catalogue edit that names it is synced.
 //
-// Steps, each a possible end by error or crash, all harmless, because the directory lies in tmp/:
-//  1. write the vectors' table, if it is one of its own; sync
-//  2. write the other fields, the key filter and the meta; sync
-//  3. sync the directory
+// Steps, each a possible end by error or crash, all harmless, because no catalogue names the directory:
+//  1. write the vectors' table, if it is one of its own
+//  2. write the other fields, the key filter and the meta
+//  3. sync the files, the directory and its parent, side by side
 func Build(ctx context.Context, spec BuildSpec, views []View, order []RowRef) (_ Manifest, err error) {
 	if len(order) == 0 || len(order) > MaxRows {
 		return Manifest{}, fmt.Errorf("segment %s: %d rows, between 1 and %d expected", spec.ID, len(order), int64(MaxRows))
@@ -201,7 +201,9 @@ func Build(ctx context.Context, spec BuildSpec, views []View, order []RowRef) (_
 		return Manifest{}, err
 	}
 	out.Files = append(out.Files, File{rowsFile, size})
-	return out, syncDir(spec.FS, spec.Dir)
+	files := b.files
+	b.files = nil
+	return out, syncAll(spec.FS, files, spec.Dir, spec.FS.PathDir(spec.Dir))
 }
 
 func syncDir(fs vfs.FS, dir string) error {
@@ -220,6 +222,7 @@ type builder struct {
 	order []RowRef
 	meta  Meta
 	open  *tableWriter
+	files []vfs.File // of the tables that are written, not yet synced
 	key   []byte
 	value []byte
 	rows  []uint32
@@ -229,6 +232,9 @@ type builder struct {
 func (b *builder) abort() {
 	if b.open != nil {
 		b.open.abort()
+	}
+	for _, f := range b.files {
+		_ = f.Close()
 	}
 }
 
@@ -251,7 +257,7 @@ func (b *builder) writeTable(name string, compress bool, fields []*schema.Field,
 	if err := tail(t); err != nil {
 		return 0, err
 	}
-	b.open = nil
+	b.open, b.files = nil, append(b.files, t.file)
 	return t.finish()
 }
 

@@ -80,6 +80,7 @@ func (c *Cache) Bytes() int64 { return c.cache.Size() }
 // tableWriter writes one table.
 type tableWriter struct {
 	path string
+	file vfs.File
 	w    *sstable.Writer
 }
 
@@ -102,14 +103,13 @@ func createTable(fs vfs.FS, path string, compress bool) (*tableWriter, error) {
 	if compress {
 		o.Compression = sstable.FastestCompression
 	}
-	return &tableWriter{path: path, w: sstable.NewWriter(objstorageprovider.NewFileWritable(f), o)}, nil
+	return &tableWriter{path: path, file: f, w: sstable.NewWriter(objstorageprovider.NewFileWritable(heldFile{f}), o)}, nil
 }
 
 // put adds a pair. REQUIRES: keys ascend.
 func (t *tableWriter) put(key, value []byte) error { return t.w.Set(key, value) }
 
-// finish writes the rest, syncs and closes the file, and returns its size. The table is durable when finish returns nil
-// and its directory has been synced.
+// finish writes the rest and returns the file's size. The file is open, and the caller's to sync and close.
 func (t *tableWriter) finish() (int64, error) {
 	if err := t.w.Close(); err != nil {
 		return 0, err
@@ -126,6 +126,7 @@ func (t *tableWriter) abort() {
 	if t.w != nil {
 		_ = t.w.Raw().Close()
 	}
+	_ = t.file.Close()
 }
 
 // table reads one table. It is safe for concurrent use.
