@@ -121,6 +121,7 @@ func open(dir string, o Options) (_ *Engine, err error) {
 			e.wakeCompactor()
 		}
 	}
+	e.expectIndexes()
 	e.start("index codes", func(ctx context.Context) { e.indexer.run(ctx, false) })
 	e.start("index graphs", func(ctx context.Context) { e.indexer.run(ctx, true) })
 	e.indexer.wake()

@@ -24,8 +24,14 @@ func (s *Snapshot) Find(ctx context.Context, keys column.Keys) ([]segment.RowRef
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(all, func(a, b match) int { return keys.At(a.key).Compare(keys.At(b.key)) })
 	out := make([]segment.RowRef, 0, len(all))
+	if keys.Len() == 1 { // every row was found once
+		for _, m := range all {
+			out = append(out, m.ref)
+		}
+		return out, nil
+	}
+	slices.SortStableFunc(all, func(a, b match) int { return keys.At(a.key).Compare(keys.At(b.key)) })
 	seen := map[segment.RowRef]bool{}
 	for _, m := range all {
 		if !seen[m.ref] { // a key may be listed twice
@@ -38,6 +44,9 @@ func (s *Snapshot) Find(ctx context.Context, keys column.Keys) ([]segment.RowRef
 
 // Fetch reads fields of rows, in the order of the rows.
 func (s *Snapshot) Fetch(ctx context.Context, fields []*schema.Field, refs []segment.RowRef) ([]*column.Column, error) {
+	if oneView(refs) {
+		return s.fetchOf(ctx, fields, refs)
+	}
 	byView := map[uint32][]int{}
 	for i, r := range refs {
 		byView[r.View] = append(byView[r.View], i)
@@ -63,6 +72,32 @@ func (s *Snapshot) Fetch(ctx context.Context, fields []*schema.Field, refs []seg
 			next[r.View]++
 		}
 		out[n] = column.FromData(f, b.Data())
+	}
+	return out, nil
+}
+
+func oneView(refs []segment.RowRef) bool {
+	for _, r := range refs {
+		if r.View != refs[0].View {
+			return false
+		}
+	}
+	return len(refs) > 0
+}
+
+// fetchOf is Fetch of rows that are all of one view: they are read as they are returned.
+func (s *Snapshot) fetchOf(ctx context.Context, fields []*schema.Field, refs []segment.RowRef) ([]*column.Column, error) {
+	rows := make([]uint32, len(refs))
+	for i, r := range refs {
+		rows[i] = r.Row
+	}
+	out := make([]*column.Column, len(fields))
+	for i, f := range fields {
+		b := column.NewBuilder(f.Width(), f.IsNullable)
+		if err := s.views[refs[0].View].Read(ctx, f, rows, b); err != nil {
+			return nil, err
+		}
+		out[i] = column.FromData(f, b.Data())
 	}
 	return out, nil
 }

@@ -139,17 +139,21 @@ func (w *search) end() {
 }
 
 func (w *search) run(ctx context.Context) error {
-	workers := min(w.Parallel, runtime.GOMAXPROCS(0), len(w.units))
-	if workers < 2 {
-		scan := scans.Get().(*scan)
-		defer scans.Put(scan)
-		for _, u := range w.units {
-			if err := w.do(ctx, scan, u); err != nil {
-				return err
-			}
-		}
-		return nil
+	if workers := min(w.Parallel, runtime.GOMAXPROCS(0), len(w.units)); workers > 1 {
+		return w.runParallel(ctx, workers)
 	}
+	scan := scans.Get().(*scan)
+	defer scans.Put(scan)
+	for _, u := range w.units {
+		if err := w.do(ctx, scan, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runParallel is apart from run because its goroutines have variables put on the heap.
+func (w *search) runParallel(ctx context.Context, workers int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64

@@ -12,7 +12,15 @@ type Snapshot struct {
 	lsn   uint64
 	pins  []*version
 	views []segment.View
+
+	// Room for most snapshots, so that they are taken in one piece.
+	firstPin    [1]*version
+	firstViews  [fewViews]segment.View
+	firstSealed [fewViews]segment.SealedView
 }
+
+// fewViews is how many segments most partitions have at most.
+const fewViews = 4
 
 // Acquire takes a snapshot of the partitions at the newest visible LSN. It returns ErrDropped or ErrClosing if one of them has ended.
 func Acquire(c *Clock, parts []*Partition) (*Snapshot, error) {
@@ -38,17 +46,22 @@ func Acquire(c *Clock, parts []*Partition) (*Snapshot, error) {
 func tryAcquire(c *Clock, parts []*Partition) (*Snapshot, bool) {
 	c.swap.RLock()
 	defer c.swap.RUnlock()
-	s := &Snapshot{lsn: c.Visible(), pins: make([]*version, 0, len(parts))}
+	s := &Snapshot{lsn: c.Visible()}
+	s.pins, s.views = s.firstPin[:0], s.firstViews[:0]
+	room := s.firstSealed[:]
 	for _, p := range parts {
 		v := p.version.Load()
-		for _, x := range v.sealed {
-			view, ok := x.At(s.lsn)
-			if !ok {
+		if len(room) < len(v.sealed) {
+			room = make([]segment.SealedView, len(v.sealed))
+		}
+		for i, x := range v.sealed {
+			if !x.ViewAt(s.lsn, &room[i]) {
 				s.Release()
 				return nil, false
 			}
-			s.views = append(s.views, view)
+			s.views = append(s.views, &room[i])
 		}
+		room = room[len(v.sealed):]
 		for _, g := range v.sealing {
 			s.views = append(s.views, g.At(s.lsn))
 		}

@@ -37,11 +37,14 @@ type Search struct {
 	parallel   int
 	expr       string
 	values     map[string]any
+
+	first [1]any // room for vectors
 }
 
 // Nearest begins a search of a vector field. With several vectors the result has one list of hits for each.
 func Nearest[V Vector](field string, vectors ...V) *Search {
 	s := &Search{field: field, limit: DefaultTopK}
+	s.vectors = s.first[:0]
 	for _, v := range vectors {
 		s.vectors = append(s.vectors, v)
 	}
@@ -278,7 +281,11 @@ func encode(f *schema.Field, v any) ([]byte, error) {
 // OutputFields resolves names of fields to return. "*" means all, a name that is no field of a schema with a dynamic field means
 // that field. The primary key is always among them, and comes first.
 func OutputFields(s *schema.Schema, names []string) ([]*schema.Field, error) {
-	out := []*schema.Field{s.PrimaryKey()}
+	key := s.PrimaryKey()
+	if len(names) == 0 && s.Fields[0] == key {
+		return s.Fields[:1:1], nil
+	}
+	out := []*schema.Field{key}
 	add := func(f *schema.Field) {
 		for _, have := range out {
 			if have.ID == f.ID {

@@ -137,12 +137,13 @@ func (a *attachedIndex) info(rows uint32) IndexInfo {
 
 // segmentIndexes are a sealed segment's indexes.
 type segmentIndexes struct {
-	mu       sync.Mutex // guards changes of all that follows; nothing is locked under it
-	list     atomic.Pointer[[]*attachedIndex]
-	builds   map[uint64]*indexBuild   // running, by definition
-	columns  map[uint32]*vectorColumn // by field
-	keys     atomic.Pointer[vectorColumn]
-	mappings map[*table]*fileMap // of tables whose columns are in columns
+	mu        sync.Mutex // guards changes of all that follows; nothing is locked under it
+	list      atomic.Pointer[[]*attachedIndex]
+	expecting atomic.Pointer[[]*expectedIndex]
+	builds    map[uint64]*indexBuild   // running, by definition
+	columns   map[uint32]*vectorColumn // by field
+	keys      atomic.Pointer[vectorColumn]
+	mappings  map[*table]*fileMap // of tables whose columns are in columns
 }
 
 // indexBuild is a BuildIndex that runs.
@@ -205,6 +206,7 @@ func (x *segmentIndexes) close() error {
 
 // swap puts next in the place of the definition's index, or takes that away if next is nil. REQUIRES: mu is held.
 func (x *segmentIndexes) swap(id uint64, next *attachedIndex) {
+	x.unexpect(id)
 	var list []*attachedIndex
 	var old *attachedIndex
 	for _, a := range x.all() {

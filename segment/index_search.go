@@ -29,6 +29,9 @@ type IndexStats struct {
 func (v *SealedView) SearchIndex(ctx context.Context, f *schema.Field, q *vector.Query, o IndexSearch, dst []vector.Hit) (hits []vector.Hit, stats IndexStats, ok bool, err error) {
 	a := v.s.indexes.choose(f, q)
 	if a == nil {
+		a = v.s.indexes.await(ctx, f, q)
+	}
+	if a == nil {
 		return dst, IndexStats{}, false, nil
 	}
 	defer a.release()
@@ -62,8 +65,7 @@ func (x *segmentIndexes) choose(f *schema.Field, q *vector.Query) *attachedIndex
 	for {
 		var best *attachedIndex
 		for _, a := range x.all() {
-			fits := a.spec.Field.ID == f.ID && a.spec.Metric == q.Metric() && a.spec.element() == q.Element()
-			if fits && (best == nil || a.state > best.state || a.state == best.state && a.spec.ID > best.spec.ID) {
+			if a.spec.fits(f, q) && (best == nil || a.state > best.state || a.state == best.state && a.spec.ID > best.spec.ID) {
 				best = a
 			}
 		}

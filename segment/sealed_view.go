@@ -22,11 +22,15 @@ var _ View = (*SealedView)(nil)
 // At returns what a reader at the LSN may see. ok is false if the segment's tombstones have moved past the LSN; the reader then
 // takes a newer one.
 func (s *Sealed) At(lsn uint64) (v *SealedView, ok bool) {
-	dead, ok := s.tombs.At(lsn)
-	if !ok {
-		return nil, false
-	}
-	return &SealedView{s: s, dead: dead}, true
+	v = &SealedView{}
+	return v, s.ViewAt(lsn, v)
+}
+
+// ViewAt is At into a view that the caller has; that of a failed call must not be used.
+func (s *Sealed) ViewAt(lsn uint64, v *SealedView) (ok bool) {
+	v.s = s
+	v.dead, ok = s.tombs.At(lsn)
+	return ok
 }
 
 // ID names the segment.
@@ -63,6 +67,9 @@ func (v *SealedView) Read(ctx context.Context, f *schema.Field, rows []uint32, d
 	c := v.s.cols[uint32(f.ID)]
 	if c == nil {
 		return readMissing(f, len(rows), dst)
+	}
+	if ok, err := v.s.readFew(ctx, f, c, rows, dst); ok || err != nil {
+		return err
 	}
 	if slices.IsSorted(rows) {
 		return v.s.readAscending(ctx, c, rows, dst)
@@ -125,6 +132,17 @@ func (v *SealedView) Find(ctx context.Context, keys column.Keys, fn func(i int, 
 // Locate calls fn for each row that holds one of the keys, dead or alive. Only the keys that the filter does not rule out cost a read.
 // hashes are the keys' hashes, if the caller has them.
 func (s *Sealed) Locate(ctx context.Context, keys column.Keys, hashes []uint64, fn func(i int, row uint32)) error {
+	if hashes == nil {
+		hashes = make([]uint64, keys.Len())
+		for i := range hashes {
+			hashes[i] = keys.Hash(i)
+		}
+	}
+	var room [fewRows]int
+	among := s.filter.among(hashes, room[:0])
+	if len(among) == 0 || s.locateFew(ctx, keys, among, fn) {
+		return ctx.Err()
+	}
 	type probe struct {
 		i     int
 		chunk int
@@ -133,13 +151,7 @@ func (s *Sealed) Locate(ctx context.Context, keys column.Keys, hashes []uint64, 
 	var probes []probe
 	var enc []byte
 	lo, hi := s.key.bounds[0].Min, s.key.bounds[len(s.key.bounds)-1].Max
-	if hashes == nil {
-		hashes = make([]uint64, keys.Len())
-		for i := range hashes {
-			hashes[i] = keys.Hash(i)
-		}
-	}
-	for _, i := range s.filter.among(hashes, nil) {
+	for _, i := range among {
 		enc = keys.At(i).Append(enc[:0])
 		if bytes.Compare(enc, lo) < 0 || bytes.Compare(enc, hi) > 0 {
 			continue

@@ -35,6 +35,7 @@ func All() []Case {
 		{"concurrent", "queries a second of 1, 2 and 4 threads on all cores, at recall .95", false, runConcurrent},
 		{"segments", "search over 1, 4, 16 and 64 segments of the same rows", false, runSegments},
 		{"scan", "codes of all rows read by a search without a graph, beside a plain sum over the same bytes", false, runScan},
+		{"capped", "search of a store reopened from disk: index in memory, all mapped, and mapped with memory for a quarter of the vectors", false, runCapped},
 		{"deleted", "search after 30 % of the rows were deleted", false, runDeleted},
 	}, storeCases()...)
 }

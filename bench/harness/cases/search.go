@@ -168,6 +168,9 @@ func (b *Bench) build(c *contender, set *dataset.Set, threads int) (r result.Rec
 	r.SetMain(result.Build, []float64{seconds})
 	r.Rate = result.Num(float64(set.Rows) / seconds)
 	r.Disk = figure(answer, "disk_mb")
+	if x, ok := answer.Float("peak_per_index"); ok {
+		r.Params["peak_per_index"] = result.Digits(x, 3)
+	}
 	b.memory(c, &r)
 	b.Show.Line("%s: %s: index in %s s", set.Name, c.title(), result.Digits(seconds, 3))
 	return r, true, nil

@@ -2,6 +2,8 @@ package hosted
 
 import (
 	"context"
+	"os"
+	"runtime/debug"
 	"time"
 	"unsafe"
 
@@ -33,6 +35,7 @@ func (b *bareIndex) build(ctx context.Context, args worker.Args, _ func(done, of
 	if err != nil {
 		return nil, err
 	}
+	before := resident()
 	begin, spent := time.Now(), machine.CPUTime()
 	b.index, err = graph.Build(ctx, graph.Vectors{Elements: b.rows, Dimension: b.set.Dim}, b.set.Metric, graph.Options{Workers: workers})
 	if err != nil {
@@ -42,6 +45,7 @@ func (b *bareIndex) build(ctx context.Context, args worker.Args, _ func(done, of
 	out.Set("build_s", time.Since(begin).Seconds())
 	out.Set("cpu_seconds", (machine.CPUTime() - spent).Seconds())
 	out.Set("disk_mb", float64(b.index.Size())/(1<<20))
+	before.peak(out, float64(b.index.Size()))
 	return out, nil
 }
 
@@ -70,6 +74,23 @@ func (b *bareIndex) searcher(_ context.Context, k int, args worker.Args) (func(q
 		}
 		return nil
 	}, nil
+}
+
+// memoryBefore is the resident memory before something that needs more.
+type memoryBefore int64
+
+// resident gives back what is not needed, and begins to look for the peak.
+func resident() memoryBefore {
+	debug.FreeOSMemory()
+	machine.ResetPeak()
+	return memoryBefore(machine.RSS(os.Getpid()))
+}
+
+// peak tells the most that was resident since, less what was before, in sizes of the finished index.
+func (b memoryBefore) peak(out worker.Args, index float64) {
+	if most := machine.Peak(); most > 0 && index > 0 {
+		out.Set("peak_per_index", float64(most-int64(b))/index)
+	}
 }
 
 func (b *bareIndex) close() error { return nil }

@@ -27,7 +27,8 @@ import (
 //	searchable  count, rows                      times from the beginning of an insert of one row to a search that found it
 //	fill        folder, rows, sync, flush, index seconds; a store that is left open: close it, or kill the process
 //	finish                                       closes that store
-//	reopen      folder, rows                     seconds of Open, then search_s of the first search; checks its rows
+//	stock       folder                           a store of the whole set, sealed and indexed, closed again
+//	reopen      folder, rows, mapped, wait       seconds of Open, then search_s of the first search; checks its rows
 //	get         folder, count                    times; one key a call, at random
 //	count       folder, count                    times
 //	iterate     folder                           seconds, rows
@@ -44,7 +45,7 @@ func (s *selkie) operate(ctx context.Context, verb string, args worker.Args, pro
 	operations := map[string]func(context.Context, worker.Args) (worker.Args, error){
 		"ingest": s.ingest, "flush": s.flush, "searchable": s.searchable, "reopen": s.reopen, "get": s.get,
 		"count": s.count, "iterate": s.iterate, "delete": s.deleteRows, "upsert": s.upsertRows, "finish": s.finish,
-		"flush-each": s.flushEach, "mixed": s.mixed, "merge": s.merge, "filter": s.filter,
+		"flush-each": s.flushEach, "mixed": s.mixed, "merge": s.merge, "stock": s.stock, "filter": s.filter,
 		"fill": func(ctx context.Context, args worker.Args) (worker.Args, error) { return s.fill(ctx, args, progress) },
 	}
 	operation, ok := operations[verb]
@@ -296,6 +297,26 @@ func (s *selkie) fill(ctx context.Context, args worker.Args, progress func(done,
 	return out, nil
 }
 
+// stock makes a store whose keys are the set's row numbers.
+func (s *selkie) stock(ctx context.Context, args worker.Args) (_ worker.Args, err error) {
+	o := &engine.Options{SegmentBytes: -1, GrowingBytes: -1, Sync: engine.SyncNone, CompactBytes: -1}
+	eng, coll, part, err := s.open(ctx, args["folder"], s.set.Dim, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = joined(err, eng.Close()) }()
+	if err := insertRange(ctx, part, s.set, 0, s.set.Rows, 10_000, func(int, int) {}); err != nil {
+		return nil, err
+	}
+	if _, err := part.Flush(ctx); err != nil {
+		return nil, err
+	}
+	if err := coll.CreateIndex(ctx, schema.Index{Field: "vector", Metric: s.set.Metric.String()}); err != nil {
+		return nil, err
+	}
+	return worker.Args{}, coll.WaitIndexed(ctx)
+}
+
 func (s *selkie) finish(context.Context, worker.Args) (worker.Args, error) {
 	begin := time.Now()
 	err := s.close()
@@ -310,7 +331,8 @@ func (s *selkie) reopen(ctx context.Context, args worker.Args) (worker.Args, err
 		return nil, err
 	}
 	begin := time.Now()
-	eng, err := engine.Open(filepath.Join(s.store, args["folder"]), &engine.Options{MustExist: true, SegmentBytes: -1, GrowingBytes: -1, LogBytes: 64 << 30})
+	o := &engine.Options{MustExist: true, SegmentBytes: -1, GrowingBytes: -1, LogBytes: 64 << 30, MapIndexes: args["mapped"] == "1"}
+	eng, err := engine.Open(filepath.Join(s.store, args["folder"]), o)
 	if err != nil {
 		return nil, err
 	}
@@ -326,6 +348,9 @@ func (s *selkie) reopen(ctx context.Context, args worker.Args) (worker.Args, err
 		return nil, err
 	}
 	count, err := s.part.Count(ctx)
+	if err == nil && args["wait"] == "1" {
+		err = s.coll.WaitIndexed(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func collection(ctx context.Context, eng *engine.Engine, dim int) (*engine.Colle
 	return coll, part, err
 }
 
-// load inserts the whole set in batches of 10,000 rows, into as many sealed segments as args say.
+// load inserts the whole set, into as many sealed segments as args say: each gets its turn of every so many rows.
 func (s *selkie) load(ctx context.Context, set *dataset.Set, args worker.Args, progress func(done, of int)) (worker.Args, error) {
 	segments, err := args.Int("segments", 1)
 	if err != nil {
@@ -89,8 +89,7 @@ func (s *selkie) load(ctx context.Context, set *dataset.Set, args worker.Args, p
 	begin := time.Now()
 	var flushing time.Duration
 	for i := range segments {
-		lo, hi := i*set.Rows/segments, (i+1)*set.Rows/segments
-		if err := insertRange(ctx, s.part, set, lo, hi, 10_000, progress); err != nil {
+		if err := insertDealt(ctx, s.part, set, i, segments, progress); err != nil {
 			return nil, err
 		}
 		flush := time.Now()
@@ -103,6 +102,34 @@ func (s *selkie) load(ctx context.Context, set *dataset.Set, args worker.Args, p
 	out.Set("load_s", time.Since(begin).Seconds())
 	out.Set("flush_s", flushing.Seconds())
 	return out, nil
+}
+
+// insertDealt inserts those rows of the set whose number leaves a rest when divided by a count.
+func insertDealt(ctx context.Context, part *engine.Partition, set *dataset.Set, rest, count int, progress func(done, of int)) error {
+	const piece = 10_000
+	rows := make([]float32, piece*set.Dim)
+	var ids []int64
+	for lo := 0; lo < set.Rows; lo += piece {
+		n := min(piece, set.Rows-lo)
+		if err := set.Read(lo, lo+n, rows[:n*set.Dim]); err != nil {
+			return err
+		}
+		ids = ids[:0]
+		for i := range n {
+			if (lo+i)%count == rest {
+				copy(rows[len(ids)*set.Dim:], rows[i*set.Dim:(i+1)*set.Dim])
+				ids = append(ids, int64(lo+i))
+			}
+		}
+		if len(ids) == 0 {
+			continue
+		}
+		if _, err := part.Insert(ctx, column.Int64("id", ids), column.FloatVectorFlat("vector", set.Dim, rows[:len(ids)*set.Dim])); err != nil {
+			return err
+		}
+		progress(lo+n, set.Rows)
+	}
+	return nil
 }
 
 // insertRange inserts rows of the set, whose numbers are their keys.
@@ -128,6 +155,7 @@ func insertRange(ctx context.Context, part *engine.Partition, set *dataset.Set, 
 func (s *selkie) build(ctx context.Context, args worker.Args, _ func(done, of int)) (worker.Args, error) {
 	out := worker.Args{}
 	if !s.exact {
+		before := resident()
 		begin, spent := time.Now(), machine.CPUTime()
 		if err := s.coll.CreateIndex(ctx, schema.Index{Field: "vector", Metric: s.set.Metric.String()}); err != nil {
 			return nil, err
@@ -137,6 +165,7 @@ func (s *selkie) build(ctx context.Context, args worker.Args, _ func(done, of in
 		}
 		out.Set("build_s", time.Since(begin).Seconds())
 		out.Set("cpu_seconds", (machine.CPUTime() - spent).Seconds())
+		before.peak(out, float64(s.part.Stats().IndexBytes))
 	}
 	if err := s.deleteShare(ctx, args); err != nil {
 		return nil, err

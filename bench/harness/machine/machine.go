@@ -54,6 +54,17 @@ func Memory() int64 { return procKiB("/proc/meminfo", "MemTotal") << 10 }
 // RSS is the resident memory of a process in bytes, 0 where it is not known.
 func RSS(pid int) int64 { return procKiB(fmt.Sprintf("/proc/%d/status", pid), "VmRSS") << 10 }
 
+// Anonymous is the resident memory of a process that is no file's, in bytes, 0 where it is not known.
+func Anonymous(pid int) int64 { return procKiB(fmt.Sprintf("/proc/%d/status", pid), "RssAnon") << 10 }
+
+// ResetPeak begins a new measurement of Peak for this process. Where that cannot be done, Peak is since its start.
+func ResetPeak() {
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
+}
+
+// Peak is the most resident memory that this process has had, in bytes, 0 where it is not known.
+func Peak() int64 { return procKiB("/proc/self/status", "VmHWM") << 10 }
+
 func procKiB(file, field string) int64 {
 	f, err := os.Open(file)
 	if err != nil {

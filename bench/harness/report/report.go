@@ -111,6 +111,7 @@ var searchParams = []string{"ef", "efSearch", "nprobe", "k_factor", result.Chose
 func buildParams(p result.Params) result.Params {
 	kept := maps.Clone(p)
 	delete(kept, "clock")
+	delete(kept, "peak_per_index")
 	for _, name := range searchParams {
 		delete(kept, name)
 	}
@@ -257,7 +258,7 @@ func (r *Report) build(set string, records []result.Record) {
 	slices.SortStableFunc(records, func(a, b result.Record) int {
 		return cmp.Or(cmp.Compare(a.Threads, b.Threads), cmp.Compare(a.Build, b.Build))
 	})
-	t := &Table{Texts: 1, Head: []string{"system", "threads", "seconds", "min–max", "rows/s", "RSS MiB", "files MiB"}}
+	t := &Table{Texts: 1, Head: []string{"system", "threads", "seconds", "min–max", "rows/s", "RSS MiB", "peak ÷ index", "files MiB"}}
 	times, memory := &Chart{Name: "build-" + set, Title: "seconds to make the index, one core, " + set}, &Chart{Name: "memory-" + set, Title: "resident MiB after the build, " + set}
 	fastest := map[int]*result.Record{}
 	for i := range records {
@@ -266,7 +267,7 @@ func (r *Report) build(set string, records []result.Record) {
 			continue
 		}
 		t.Rows = append(t.Rows, []string{
-			variant(x), fmt.Sprint(x.Threads), num(x.Build, 3), span(x), thousands(float64(x.Rate)), num(x.RSS, 3), num(x.Disk, 3),
+			variant(x), fmt.Sprint(x.Threads), num(x.Build, 3), span(x), thousands(float64(x.Rate)), num(x.RSS, 3), told(x.Params["peak_per_index"]), num(x.Disk, 3),
 		})
 		t.Strong = append(t.Strong, own(x))
 		if x.Threads == 1 {
@@ -387,6 +388,14 @@ func (r *Report) others(set string, records []result.Record) {
 		}
 		r.Sections = append(r.Sections, Section{ID: name + "-" + set, Title: title + ": " + set, Chart: chart, Table: t})
 	}
+}
+
+// told is a parameter that may be missing.
+func told(text string) string {
+	if text == "" {
+		return "–"
+	}
+	return text
 }
 
 func num(n result.Num, digits int) string {

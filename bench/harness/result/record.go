@@ -164,7 +164,7 @@ func (r *Record) Key() string {
 // outcomes are parameters that tell what came of a measurement, not what was asked for.
 var outcomes = []string{
 	ChosenRecall, "segments_after", "search_us_after", "inserted", "compact_s", "rebuild_s", "of_rebuild", "compact_passed_s", "rebuild_passed_s",
-	"merged_recall", "rebuilt_recall", "scan_gb_per_s", "sum_gb_per_s", "code_mb", "share_of_sum",
+	"merged_recall", "rebuilt_recall", "scan_gb_per_s", "sum_gb_per_s", "code_mb", "share_of_sum", "anonymous_mb", "anonymous_bytes_per_row", "peak_per_index",
 }
 
 // ChosenRecall is the parameter that holds the recall on the half of the queries by which search parameters are chosen.
