@@ -28,15 +28,19 @@ func Open(b []byte, id Identity) (*Index, error) {
 		return nil, corrupt(0, "length", "%d bytes, want %d", len(b), size)
 	}
 	var data [sections][]byte
+	var checks []func() error
 	for i := range sections {
 		end := size
 		if i+1 < sections {
 			end = offsets[i+1]
 		}
 		padded := b[offsets[i]:end:end]
-		if got := crc32.Checksum(padded, castagnoli); got != sums[i] {
-			return nil, corrupt(offsets[i], "checksum", "section %s %08x, want %08x", sectionNames[i], got, sums[i])
-		}
+		checks = append(checks, func() error {
+			if got := crc32.Checksum(padded, castagnoli); got != sums[i] {
+				return corrupt(offsets[i], "checksum", "section %s %08x, want %08x", sectionNames[i], got, sums[i])
+			}
+			return nil
+		})
 		data[i] = padded[:lengths[i]:lengths[i]]
 	}
 	z := s.z
@@ -62,7 +66,12 @@ func Open(b []byte, id Identity) (*Index, error) {
 		ix.adjacency = &adjacency{degree: s.degree, next: words[uint32](data[secNeighbours])}
 		ix.entries = words[uint32](data[secEntries])
 	}
-	if err := ix.validate(offsets); err != nil {
+	// What is wrong with a section's checksum is told before what is wrong with its values.
+	checks = append(checks, func() error { return ix.validate(offsets) })
+	if !ix.Flat() {
+		checks = append(checks, inRanges(ix.n, 10_000, func(lo, hi int) error { return ix.validateNeighbours(lo, hi, offsets[secNeighbours]) })...)
+	}
+	if err := sideBySide(checks...); err != nil {
 		return nil, err
 	}
 	if !ix.Flat() {
@@ -72,7 +81,7 @@ func Open(b []byte, id Identity) (*Index, error) {
 	return ix, nil
 }
 
-// Load reads what Save wrote, size bytes from r, into memory that huge pages
+// Load reads what Save wrote, size bytes from r by several goroutines, into memory that huge pages
 // may back, and opens it. It allocates nothing of a size that it has not
 // checked. An error of r is wrapped; all others are those of Open.
 func Load(r io.ReaderAt, size int64, id Identity) (*Index, error) {
@@ -91,8 +100,14 @@ func Load(r io.ReaderAt, size int64, id Identity) (*Index, error) {
 		return nil, corrupt(0, "length", "%d bytes, want %d", size, want)
 	}
 	b := alignedBytes(int(size))
-	if n, err := r.ReadAt(b, 0); err != nil && (err != io.EOF || n < len(b)) {
-		return nil, fmt.Errorf("read index: %w", err)
+	const piece = 8 << 20
+	if err := sideBySide(inRanges(len(b), piece, func(lo, hi int) error {
+		if n, err := r.ReadAt(b[lo:hi], int64(lo)); err != nil && (err != io.EOF || n < hi-lo) {
+			return fmt.Errorf("read index: %w", err)
+		}
+		return nil
+	})...); err != nil {
+		return nil, err
 	}
 	return Open(b, id)
 }
@@ -156,13 +171,23 @@ func (ix *Index) validate(offsets [sections]int64) error {
 			return corrupt(offsets[secEntries], "value", "entry %d is label %d of %d, or does not ascend", i, l, n)
 		}
 	}
-	for l := range n {
-		ended := false
-		for _, next := range ix.row(l) {
-			if next != none && (next >= n || ended) {
-				return corrupt(offsets[secNeighbours], "value", "label %d of %d has neighbour %d", l, n, next)
+	return nil
+}
+
+// validateNeighbours checks the lists of the labels lo to hi-1: labels first,
+// then nothing.
+func (ix *Index) validateNeighbours(lo, hi int, offset int64) error {
+	n := uint32(ix.n)
+	for l := lo; l < hi; l++ {
+		row := ix.row(uint32(l))
+		i := 0
+		for i < len(row) && row[i] < n {
+			i++
+		}
+		for _, next := range row[i:] {
+			if next != none {
+				return corrupt(offset, "value", "label %d of %d has neighbour %d, or one after the last", l, n, next)
 			}
-			ended = next == none
 		}
 	}
 	return nil
