@@ -1,0 +1,115 @@
+package milvus
+
+import (
+	"context"
+	"math"
+	"strings"
+
+	"github.com/milvus-io/milvus-proto/go-api/v2/milvuspb"
+	"github.com/milvus-io/milvus-proto/go-api/v2/schemapb"
+
+	"github.com/selkiedb/selkie/query"
+)
+
+// countStar is the output field that asks for the number of entities.
+const countStar = "count(*)"
+
+// Query returns the entities that an expression means, in the order of their primary keys, or their number.
+func (s *Server) Query(ctx context.Context, r *milvuspb.QueryRequest) (*milvuspb.QueryResults, error) {
+	out, err := s.query(ctx, r)
+	if err != nil {
+		return &milvuspb.QueryResults{Status: status(err)}, nil
+	}
+	return out, nil
+}
+
+func (s *Server) query(ctx context.Context, r *milvuspb.QueryRequest) (*milvuspb.QueryResults, error) {
+	t, err := s.find(ctx, r.GetDbName(), r.GetCollectionName())
+	if err != nil {
+		return nil, err
+	}
+	p, err := parseParams(r.GetQueryParams())
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range []string{"group_by_fields", "order_by_fields"} {
+		if _, ok := p.text(key); ok {
+			return nil, fail(codeUnsupported, "%s is not supported", key)
+		}
+	}
+	values, err := parseTemplates(r.GetExprTemplateValues())
+	if err != nil {
+		return nil, err
+	}
+	sel := query.Where(r.GetExpr(), values)
+	names, err := s.searchedPartitions(t, r.GetPartitionNames())
+	if err != nil {
+		return nil, err
+	}
+	sel.Partitions(names...)
+	limit, limited, err := p.int("limit", math.MinInt64, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	if isCount(r.GetOutputFields()) {
+		if limited {
+			return nil, fail(codeInvalid, "count entities with pagination is not allowed")
+		}
+		n, err := t.CountWhere(ctx, sel)
+		if err != nil {
+			return nil, err
+		}
+		return s.counted(t, n), nil
+	}
+	if limited {
+		offset, _, err := p.int("offset", 0, math.MaxInt64)
+		if err != nil {
+			return nil, err
+		}
+		if limit < 1 || limit > query.MaxLimit || offset > query.MaxLimit-limit {
+			return nil, fail(codeInvalid, "invalid max query result window, (offset+limit) should be in range [1, %d], but got %d", query.MaxLimit, limit+offset)
+		}
+		sel.Limit(int(limit)).Offset(int(offset))
+	} else if strings.TrimSpace(r.GetExpr()) == "" {
+		return nil, fail(codeInvalid, "empty expression should be used with limit")
+	}
+	out, err := parseOutput(t.Schema(), r.GetOutputFields())
+	if err != nil {
+		return nil, err
+	}
+	sel.Output(r.GetOutputFields()...)
+	g := newGatherer(out.fields)
+	for row, err := range t.Iterate(ctx, sel) {
+		if err != nil {
+			return nil, err
+		}
+		g.add(row)
+		if g.bytes > int64(s.opts.MaxSendBytes) {
+			return nil, fail(codeTooLarge, "query result takes more than %d bytes: limit it, or use an iterator", s.opts.MaxSendBytes)
+		}
+	}
+	fields, err := out.format(g.columns())
+	if err != nil {
+		return nil, err
+	}
+	return &milvuspb.QueryResults{
+		Status: succeeded(), FieldsData: fields, CollectionName: t.name, OutputFields: out.names,
+		PrimaryFieldName: t.Schema().PrimaryKey().Name, SessionTs: s.clock.next(),
+	}, nil
+}
+
+func isCount(fields []string) bool {
+	return len(fields) == 1 && strings.EqualFold(strings.TrimSpace(fields[0]), countStar)
+}
+
+func (s *Server) counted(t target, n int64) *milvuspb.QueryResults {
+	return &milvuspb.QueryResults{
+		Status: succeeded(), CollectionName: t.name, OutputFields: []string{countStar}, SessionTs: s.clock.next(),
+		PrimaryFieldName: t.Schema().PrimaryKey().Name,
+		FieldsData: []*schemapb.FieldData{{
+			Type: schemapb.DataType_Int64, FieldName: countStar, Field: &schemapb.FieldData_Scalars{Scalars: &schemapb.ScalarField{
+				Data: &schemapb.ScalarField_LongData{LongData: &schemapb.LongArray{Data: []int64{n}}},
+			}},
+		}},
+	}
+}
