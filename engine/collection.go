@@ -25,6 +25,7 @@ type Collection struct {
 	id      uint64
 	schema  *schema.Schema
 	created time.Time
+	fixed   *Snapshot // of the collection that a Snapshot reads: where its rows come from
 
 	mu      sync.RWMutex // guards what follows; nothing is locked under it, but by Close, which is alone by then
 	name    string

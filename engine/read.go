@@ -86,6 +86,12 @@ func (c *Collection) searchMany(ctx context.Context, req *query.Search, parts []
 
 // acquire takes a snapshot of partitions; nil means all that the collection has. One of these that is dropped meanwhile is left out.
 func (c *Collection) acquire(parts []*Partition) (*partition.Snapshot, error) {
+	if c.fixed != nil {
+		if parts != nil {
+			return nil, schema.Invalid("", nil, "a snapshot is of the partitions that it was taken of: name none")
+		}
+		return c.fixed.share()
+	}
 	for {
 		list := parts
 		if list == nil {

@@ -38,6 +38,7 @@ func serve(t testing.TB, eng *engine.Engine, o *milvus.Options) *fixture {
 	t.Helper()
 	srv, err := milvus.New(eng, o)
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, srv.Close()) })
 	inside := srv.ServeInProcess()
 	t.Cleanup(func() { require.NoError(t, inside.Close()) })
 	conn, err := inside.Conn()

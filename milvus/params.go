@@ -83,3 +83,10 @@ func (p params) float(key string) (x float64, ok bool, err error) {
 	}
 	return x, true, nil
 }
+
+// bool gives a parameter that is true or not; Python's True is true.
+func (p params) bool(key string) bool {
+	s, _ := p.text(key)
+	b, err := strconv.ParseBool(strings.ToLower(s))
+	return err == nil && b
+}

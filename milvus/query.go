@@ -2,12 +2,14 @@ package milvus
 
 import (
 	"context"
+	"iter"
 	"math"
 	"strings"
 
 	"github.com/milvus-io/milvus-proto/go-api/v2/milvuspb"
 	"github.com/milvus-io/milvus-proto/go-api/v2/schemapb"
 
+	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/query"
 )
 
@@ -46,16 +48,28 @@ func (s *Server) query(ctx context.Context, r *milvuspb.QueryRequest) (*milvuspb
 	if err != nil {
 		return nil, err
 	}
-	sel.Partitions(names...)
 	limit, limited, err := p.int("limit", math.MinInt64, math.MaxInt64)
 	if err != nil {
 		return nil, err
+	}
+	reader, session := selector(t.Collection), s.clock.next()
+	if p.bool("iterator") {
+		if err := checkIterated(t, p); err != nil {
+			return nil, err
+		}
+		v, err := s.queryView(ctx, t, r.GetGuaranteeTimestamp(), names)
+		if err != nil {
+			return nil, err
+		}
+		reader, session = v.snap, v.session
+	} else {
+		sel.Partitions(names...)
 	}
 	if isCount(r.GetOutputFields()) {
 		if limited {
 			return nil, fail(codeInvalid, "count entities with pagination is not allowed")
 		}
-		n, err := t.CountWhere(ctx, sel)
+		n, err := reader.CountWhere(ctx, sel)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +84,7 @@ func (s *Server) query(ctx context.Context, r *milvuspb.QueryRequest) (*milvuspb
 			return nil, fail(codeInvalid, "invalid max query result window, (offset+limit) should be in range [1, %d], but got %d", query.MaxLimit, limit+offset)
 		}
 		sel.Limit(int(limit)).Offset(int(offset))
-	} else if strings.TrimSpace(r.GetExpr()) == "" {
+	} else if strings.TrimSpace(r.GetExpr()) == "" && !p.bool("iterator") {
 		return nil, fail(codeInvalid, "empty expression should be used with limit")
 	}
 	out, err := parseOutput(t.Schema(), r.GetOutputFields())
@@ -79,7 +93,7 @@ func (s *Server) query(ctx context.Context, r *milvuspb.QueryRequest) (*milvuspb
 	}
 	sel.Output(r.GetOutputFields()...)
 	g := newGatherer(out.fields)
-	for row, err := range t.Iterate(ctx, sel) {
+	for row, err := range reader.Iterate(ctx, sel) {
 		if err != nil {
 			return nil, err
 		}
@@ -94,8 +108,14 @@ func (s *Server) query(ctx context.Context, r *milvuspb.QueryRequest) (*milvuspb
 	}
 	return &milvuspb.QueryResults{
 		Status: succeeded(), FieldsData: fields, CollectionName: t.name, OutputFields: out.names,
-		PrimaryFieldName: t.Schema().PrimaryKey().Name, SessionTs: s.clock.next(),
+		PrimaryFieldName: t.Schema().PrimaryKey().Name, SessionTs: session,
 	}, nil
+}
+
+// selector is what queries read: a collection, or a snapshot of one.
+type selector interface {
+	Iterate(ctx context.Context, req *query.Select) iter.Seq2[column.Row, error]
+	CountWhere(ctx context.Context, req *query.Select) (int64, error)
 }
 
 func isCount(fields []string) bool {

@@ -42,9 +42,12 @@ func (s *Server) search(ctx context.Context, r *milvuspb.SearchRequest) (*milvus
 	if err != nil {
 		return nil, err
 	}
-	req, err := s.parseSearch(t, r)
+	req, err := s.parseSearch(t, r, false)
 	if err != nil {
 		return nil, err
+	}
+	if req.params.bool("iterator") {
+		return s.searchIterator(ctx, t, req)
 	}
 	lists, err := t.SearchMany(ctx, req.search)
 	if err != nil {
@@ -63,12 +66,17 @@ type searchRequest struct {
 	params params
 	key    *schema.Field
 	output output
+	asked  []string // output fields as they were given
+	ef     int      // 0: not given
+	metric vector.Metric
+	names  []string // of partitions; none: all
 	limit  int
 	nq     int
 	round  int // decimals, -1: all
 }
 
-func (s *Server) parseSearch(t target, r *milvuspb.SearchRequest) (*searchRequest, error) {
+// parseSearch reads a search. One that is part of a hybrid search names no partitions and no output.
+func (s *Server) parseSearch(t target, r *milvuspb.SearchRequest, part bool) (*searchRequest, error) {
 	sch := t.Schema()
 	p, err := parseParams(r.GetSearchParams())
 	if err != nil {
@@ -85,10 +93,15 @@ func (s *Server) parseSearch(t target, r *milvuspb.SearchRequest) (*searchReques
 	if nq := r.GetNq(); nq != 0 && nq != int64(q.nq) {
 		return nil, fail(codeInvalid, "nq [%d] is invalid: invalid parameter[expected=%d][actual=%d]", nq, q.nq, nq)
 	}
-	if q.output, err = parseOutput(sch, r.GetOutputFields()); err != nil {
-		return nil, err
+	if !part {
+		q.asked = r.GetOutputFields()
+		if q.output, err = parseOutput(sch, q.asked); err != nil {
+			return nil, err
+		}
+		if !p.bool("iterator") { // which reads them batch by batch
+			q.search.Output(q.asked...)
+		}
 	}
-	q.search.Output(r.GetOutputFields()...)
 	if r.GetDsl() != "" {
 		values, err := parseTemplates(r.GetExprTemplateValues())
 		if err != nil {
@@ -102,11 +115,15 @@ func (s *Server) parseSearch(t target, r *milvuspb.SearchRequest) (*searchReques
 	if err := q.parseKnobs(t, f); err != nil {
 		return nil, err
 	}
-	names, err := s.searchedPartitions(t, r.GetPartitionNames())
-	if err != nil {
+	if part {
+		return q, nil
+	}
+	if q.names, err = s.searchedPartitions(t, r.GetPartitionNames()); err != nil {
 		return nil, err
 	}
-	q.search.Partitions(names...)
+	if !p.bool("iterator") { // which takes a snapshot of them
+		q.search.Partitions(q.names...)
+	}
 	return q, nil
 }
 
@@ -192,7 +209,8 @@ func (q *searchRequest) parseKnobs(t target, f *schema.Field) error {
 			return fail(codeInvalid, "ef(%d) should be larger than k(%d)", ef, q.limit)
 		}
 		offset, _, _ := p.int("offset", 0, query.MaxLimit)
-		q.search.Ef(int(max(ef, int64(q.limit)+offset)))
+		q.ef = int(max(ef, int64(q.limit)+offset))
+		q.search.Ef(q.ef)
 	}
 	if _, _, err := p.int("nprobe", 1, 65536); err != nil {
 		return err
@@ -211,21 +229,30 @@ func (q *searchRequest) parseKnobs(t target, f *schema.Field) error {
 	return nil
 }
 
-// parseMetric refuses a metric other than that of the field's index.
+// parseMetric finds the metric: that of the field's index, if it has one. Another one is refused.
 func (q *searchRequest) parseMetric(t target, f *schema.Field) error {
+	q.metric = query.DefaultMetric(query.ElementOf(f.Type))
+	indexed := false
+	for _, x := range t.Indexes() {
+		if x.Field != f.Name {
+			continue
+		}
+		if m, err := vector.ParseMetric(x.Metric); err == nil {
+			q.metric, indexed = m, true
+		}
+	}
 	name, ok := q.params.text("metric_type")
 	if !ok {
 		return nil
 	}
-	m, err := vector.ParseMetric(strings.ToUpper(name))
+	m, err := vector.ParseMetric(name)
 	if err != nil {
 		return fail(codeInvalid, "metric type %s is not supported", clip(name))
 	}
-	for _, x := range t.Indexes() {
-		if x.Field == f.Name && x.Metric != "" && !strings.EqualFold(x.Metric, name) {
-			return fail(codeInvalid, "metric type not match: invalid parameter[expected=%s][actual=%s]", x.Metric, name)
-		}
+	if indexed && m != q.metric {
+		return fail(codeInvalid, "metric type not match: invalid parameter[expected=%s][actual=%s]", q.metric, strings.ToUpper(name))
 	}
+	q.metric = m
 	q.search.Metric(m)
 	return nil
 }

@@ -46,6 +46,7 @@ type Server struct {
 	opts  Options
 	clock clock
 	state *state
+	views views
 	ddl   sync.Mutex // one at a time creates, drops or renames a collection or changes what it depends on; taken before state.write
 }
 
