@@ -1,10 +1,12 @@
-// Command selkie-milvus serves a store by Milvus's protocol:
+// Command selkie-milvus serves a store by Milvus's protocol, and copies stores to and from servers of it:
 //
 //	selkie-milvus serve DIR
 //	selkie-milvus serve -addr 0.0.0.0:19530 -token-file token -cert cert.pem -key key.pem DIR
 //	selkie-milvus serve -addr unix:/run/selkie.sock DIR
+//	selkie-milvus migrate -from DIR -to milvus.example.org:19530 -to-token-file token
+//	selkie-milvus migrate -from milvus.example.org:19530 -to DIR
 //
-// It ends on an interrupt: requests under way are finished, for up to -grace, and the store is closed.
+// serve ends on an interrupt: requests under way are finished, for up to -grace, and the store is closed.
 package main
 
 import (
@@ -26,7 +28,8 @@ func main() {
 	}
 }
 
-const usage = `usage: selkie-milvus serve [flags] DIR`
+const usage = `usage: selkie-milvus serve [flags] DIR
+       selkie-milvus migrate -from DIR|HOST:PORT -to DIR|HOST:PORT [flags]`
 
 // run is the command. It ends when its work is done or ctx ends.
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -36,6 +39,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	switch args[0] {
 	case "serve":
 		return serve(ctx, args[1:], out)
+	case "migrate":
+		return migration(ctx, args[1:], out)
 	}
 	return fmt.Errorf("no command %q\n%s", args[0], usage)
 }
