@@ -3,7 +3,12 @@ package vector
 import (
 	"encoding/binary"
 	"math"
+	"slices"
+	"unsafe"
 )
+
+// littleEndian says that elements lie in memory as they do in rows.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 // Float16ToFloat32 widens an IEEE binary16. It is exact; NaN payloads keep
 // their upper bits and become quiet, as the hardware's conversion does it.
@@ -91,8 +96,14 @@ func AppendBFloat16(dst []byte, src []float32) []byte {
 func AppendDecoded(dst []float32, e Element, raw []byte) []float32 {
 	switch e {
 	case Float32:
-		for ; len(raw) >= 4; raw = raw[4:] {
-			dst = append(dst, math.Float32frombits(binary.LittleEndian.Uint32(raw)))
+		at := len(dst)
+		dst = slices.Grow(dst, len(raw)/4)[:at+len(raw)/4]
+		if littleEndian {
+			copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst[at:]))), len(raw)/4*4), raw)
+			break
+		}
+		for i := range dst[at:] {
+			dst[at+i] = f32at(raw, i)
 		}
 	case Float16:
 		for ; len(raw) >= 2; raw = raw[2:] {

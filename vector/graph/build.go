@@ -184,6 +184,7 @@ func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32
 	if err := connect(ctx, ix, roots); err != nil {
 		return nil, err
 	}
+	ix.measureReach()
 	if o.Bits == 4 {
 		ix.nibbles(o.Workers)
 	}
@@ -201,7 +202,7 @@ func finish(ctx context.Context, z *quantizer, rows *codedRows, offsets []uint32
 // entries as well if they are much longer than others: most great products may
 // be theirs.
 func drawEntries(rows *codedRows, o *Options) []uint32 {
-	entries := drawRows(rows.n, o)
+	entries := drawRows(rows.n, o.entries(rows.stride), o.Seed)
 	if rows.norm == nil || !unevenNorms(rows.norm) {
 		return entries
 	}
@@ -232,9 +233,9 @@ func drawEntries(rows *codedRows, o *Options) []uint32 {
 const longRows = 3584
 
 // drawRows draws rows by chance.
-func drawRows(n int, o *Options) []uint32 {
-	r := rand.New(rand.NewPCG(o.Seed, 0x656e7472696573))
-	count := min(o.Entries, n)
+func drawRows(n, count int, seed uint64) []uint32 {
+	r := rand.New(rand.NewPCG(seed, 0x656e7472696573))
+	count = min(count, n)
 	entries := make([]uint32, 0, count)
 	seen := make(map[uint32]bool, count)
 	for len(entries) < count {

@@ -33,6 +33,7 @@ const (
 	offVectors  = 68
 	offStep     = 72
 	offBits     = 88
+	offReach    = 92
 	offSections = 128 // 24 bytes each: offset, length, CRC, zero
 	offCRC      = headerSize - 4
 )
@@ -92,6 +93,7 @@ type shape struct {
 	vectors int // rows that have one
 	degree  int // 0 without a graph
 	entries int
+	reach   int // 0 in files of programs that did not measure it
 }
 
 // layout returns where each section begins and its length, and the size of the
@@ -145,6 +147,7 @@ func (s *shape) appendHeader(b []byte, id Identity, sums [sections]uint32) []byt
 	put(offStride, s.z.rowBytes())
 	put(offDegree, s.degree)
 	put(offEntries, s.entries)
+	put(offReach, s.reach)
 	if s.z.centered {
 		put(offCentered, 1)
 	}
@@ -199,8 +202,10 @@ func decodeHeader(b []byte, id Identity) (s shape, sums [sections]uint32, err er
 	s.degree = get(offDegree, 0, maxDegree)
 	if s.degree > 0 {
 		s.entries = get(offEntries, 1, min(s.vectors, maxEntries))
+		s.reach = get(offReach, 0, maxReach)
 	} else {
 		get(offEntries, 0, 0)
+		get(offReach, 0, 0)
 	}
 	s.z.centered = get(offCentered, 0, 1) == 1
 	s.z.step = math.Float64frombits(binary.LittleEndian.Uint64(h[offStep:]))

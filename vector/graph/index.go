@@ -24,6 +24,7 @@ type Index struct {
 	maxSquare  int32
 	maxNorm    float32 // IP
 	uneven     bool    // IP: some rows are much longer than others
+	reach      int     // see measureReach
 
 	// entries are the labels a search may start at, ascending; their codes lie
 	// together so that they can be scanned.

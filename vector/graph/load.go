@@ -65,6 +65,7 @@ func Open(b []byte, id Identity) (*Index, error) {
 	if s.degree > 0 {
 		ix.adjacency = &adjacency{degree: s.degree, next: words[uint32](data[secNeighbours])}
 		ix.entries = words[uint32](data[secEntries])
+		ix.reach = s.reach
 	}
 	// What is wrong with a section's checksum is told before what is wrong with its values.
 	checks = append(checks, func() error { return ix.validate(offsets) })

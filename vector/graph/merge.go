@@ -302,7 +302,7 @@ func (m *merger) joinPart(ctx context.Context, z *quantizer, i int, said *progre
 	lo, hi := m.start(i), m.ends[i]
 	before := &Index{quantizer: z, codedRows: m.rows.part(0, lo), adjacency: m.edges, rows: lo}
 	before.setMaxSquare()
-	entries := drawRows(lo, m.Options)
+	entries := drawRows(lo, m.entries(m.rows.stride), m.Seed)
 	slices.Sort(entries)
 	before.setEntries(entries)
 	walkers := make([]*walker, m.Workers)

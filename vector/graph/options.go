@@ -29,7 +29,7 @@ type Options struct {
 	// from 700,000 rows on 8×3.
 	FanOut [2]int
 	// Entries is the number of rows that a search scans to find where to
-	// start; 0 means 512.
+	// start; 0 means as many as have 64 KiB of codes, 64 at least, 512 at most.
 	Entries int
 	// FlatBytes is the size of codes up to which no graph is built, because
 	// reading them all is as fast; 0 means 768 KiB, less than 0 never.
@@ -59,6 +59,13 @@ const (
 	maxLeafRows = 4096
 )
 
+// Entries unless told.
+const (
+	entryBytes   = 64 << 10
+	leastEntries = 64
+	mostEntries  = 512
+)
+
 // withDefaults fills in zeros for n rows.
 func (o Options) withDefaults(n int) (Options, error) {
 	set := func(p *int, v int) {
@@ -77,7 +84,6 @@ func (o Options) withDefaults(n int) (Options, error) {
 		set(&o.FanOut[0], 8)
 		set(&o.FanOut[1], 3)
 	}
-	set(&o.Entries, 512)
 	set(&o.FlatBytes, 768<<10)
 	set(&o.Workers, runtime.GOMAXPROCS(0))
 	if o.Alpha == 0 {
@@ -92,7 +98,7 @@ func (o Options) withDefaults(n int) (Options, error) {
 		{"leaf rows", o.LeafRows, 64, maxLeafRows},
 		{"fan-out", o.FanOut[0], 1, 64},
 		{"fan-out", o.FanOut[1], 1, 64},
-		{"entries", o.Entries, 1, maxEntries},
+		{"entries", o.Entries, 0, maxEntries},
 		{"workers", o.Workers, 1, 1024},
 	} {
 		if b.value < b.lo || b.value > b.hi {
@@ -109,6 +115,14 @@ func (o Options) withDefaults(n int) (Options, error) {
 		return o, fmt.Errorf("%w: memory budget %d", ErrInvalid, o.MemoryBudget)
 	}
 	return o, nil
+}
+
+// entries is the number of entries in a graph of rows of stride bytes.
+func (o *Options) entries(stride int) int {
+	if o.Entries > 0 {
+		return o.Entries
+	}
+	return min(max(entryBytes/stride, leastEntries), mostEntries)
 }
 
 // plan is how a build keeps to its memory.

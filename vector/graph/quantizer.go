@@ -300,6 +300,7 @@ func (e *encoder) encode(x []float32, code []byte) (square, sum int32) {
 type preparedQuery struct {
 	signed      []int8
 	unit        []float32
+	zeros       []float32
 	weight      float32 // 0 for the second
 	bias, scale float32 // of the third; scale is 0 for the others
 	// score = offset + slope·distance estimates the metric's value.
@@ -350,24 +351,30 @@ func (p *preparedQuery) scaleBy(maxNorm float32) {
 
 // prepareBytes is prepare for 8-bit codes; q is normalised where it has to be.
 func (z *quantizer) prepareBytes(p *preparedQuery, q []float32, maxSquare int32) {
-	shift := z.centered
-	largest := 0.0
-	for j, x := range q {
-		v := float64(x)
-		if shift {
-			v = (v - float64(z.center[j])) / z.step
+	center := z.center
+	if !z.centered {
+		p.zeros = slices.Grow(p.zeros[:0], z.dim)[:z.dim]
+		center = p.zeros // nothing ever writes to it
+	}
+	largest := float64(farthest(q, center[:len(q)]))
+	if largest > math.MaxFloat32 { // beyond float32
+		largest = 0
+		for j, x := range q {
+			largest = max(largest, math.Abs(float64(x)-float64(center[j])))
 		}
-		largest = max(largest, math.Abs(v))
+	}
+	if z.centered {
+		largest /= z.step
 	}
 	scale := 1.0
 	if largest > 0 {
 		scale = 127 / largest
 	}
-	if shift && maxSquare > 0 {
+	if z.centered && maxSquare > 0 {
 		scale = min(scale, (1<<31)/float64(maxSquare))
 	}
 	factor := scale
-	if shift {
+	if z.centered {
 		factor /= z.step
 	}
 	sum := int64(0)
@@ -376,33 +383,23 @@ func (z *quantizer) prepareBytes(p *preparedQuery, q []float32, maxSquare int32)
 		switch f := float32(factor); {
 		case f == 0 || f-f != 0: // beyond float32
 			for j, x := range q {
-				v := float64(x)
-				if shift {
-					v -= float64(z.center[j])
-				}
+				v := float64(x) - float64(center[j])
 				part[j] = signedByte(float32(v*factor) + add)
 			}
-		case shift:
-			center := z.center[:len(q)]
-			for j, x := range q {
-				part[j] = signedByte((x-center[j])*f + add)
-			}
+		case z.copies == 1:
+			signBytes(part, q, center[:len(q)], f)
 		default:
 			for j, x := range q {
-				part[j] = signedByte(x*f + add)
+				part[j] = signedByte((x-center[j])*f + add)
 			}
 		}
 		for _, s := range part {
 			sum += int64(s)
 		}
 	}
-	if shift {
+	if z.centered {
 		p.weight = float32(scale / 2)
-		p.offset = 0
-		for j, x := range q {
-			v := float64(x) - float64(z.center[j])
-			p.offset += v * v
-		}
+		p.offset = squareFrom(q, center)
 		p.slope = 2 / scale * z.step * z.step / float64(z.copies)
 	} else {
 		p.weight = 0
@@ -413,6 +410,41 @@ func (z *quantizer) prepareBytes(p *preparedQuery, q []float32, maxSquare int32)
 		p.slope = -z.step / scale / float64(z.copies)
 	}
 	p.offset += p.slope * 128 * float64(sum)
+}
+
+// farthest returns the greatest distance of an element from center's.
+func farthest(q, center []float32) float32 {
+	center = center[:len(q)]
+	most := uint32(0) // the bits of numbers that are not negative order as they do
+	for j, x := range q {
+		most = max(most, math.Float32bits(x-center[j])&^(1<<31))
+	}
+	return math.Float32frombits(most)
+}
+
+// signBytes rounds the differences from center times f, which rounding errors may
+// have carried a little beyond ±127, but not to 127.5.
+func signBytes(part []int8, q, center []float32, f float32) {
+	center, part = center[:len(q)], part[:len(q)]
+	for j, x := range q {
+		part[j] = int8(int32(float32((x-center[j])*f)+128.5) - 128)
+	}
+}
+
+// squareFrom returns the squared distance of q from center.
+func squareFrom(q, center []float32) float64 {
+	center = center[:len(q)]
+	var a, b, c, d float64 // four sums, as each add waits for the last
+	for len(q) >= 4 {
+		v, w, x, y := float64(q[0]-center[0]), float64(q[1]-center[1]), float64(q[2]-center[2]), float64(q[3]-center[3])
+		a, b, c, d = a+v*v, b+w*w, c+x*x, d+y*y
+		q, center = q[4:], center[4:]
+	}
+	for j, x := range q {
+		v := float64(x) - float64(center[j])
+		a += v * v
+	}
+	return a + b + c + d
 }
 
 // signedByte rounds v, which rounding errors may have carried beyond ±127.

@@ -11,7 +11,7 @@ import (
 func (ix *Index) shape() shape {
 	s := shape{z: *ix.quantizer, rows: ix.rows, vectors: ix.n}
 	if !ix.Flat() {
-		s.degree, s.entries = ix.degree, len(ix.entries)
+		s.degree, s.entries, s.reach = ix.degree, len(ix.entries), ix.reach
 	}
 	return s
 }

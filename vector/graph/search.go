@@ -17,8 +17,10 @@ type SearchOptions struct {
 	// arguments.
 	Exact func(rows []uint32, out []float32) error
 	// Ef is the number of candidates a search keeps: the greater, the slower
-	// and the better. 0 means Index.DefaultEf, and more where the codes do not
-	// tell that many apart.
+	// and the better. In a graph it is also the mean number of rows whose
+	// neighbours it looks at: half as many for easy queries, up to twice as many
+	// for hard ones. 0 means Index.DefaultEf, and more where the codes do not tell
+	// that many apart.
 	Ef int
 	// Refine is the number of candidates that get exact scores. 0 means a
 	// quarter of Ef, with 4-bit codes half of it, but 2k at least, though no more
@@ -121,7 +123,7 @@ func (w *walker) find(ix *Index, k, ef, refine int, o *SearchOptions) []uint64 {
 	case ix.Flat():
 		return w.scan(ix, ef)
 	}
-	n := w.walk(ix, ef)
+	n := w.walk(ix, w.look(ix, k, ef))
 	if n < k {
 		// Rows the walk does not lead to: see connect.
 		return w.scan(ix, refine)

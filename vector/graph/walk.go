@@ -31,6 +31,8 @@ type walker struct {
 	// the label moved up by one bit; the lowest bit marks those expanded.
 	pool []uint64
 
+	horizon horizon // of the walk
+
 	stats Stats
 
 	results []uint64 // walkFiltered's pool of rows that may be returned
@@ -83,6 +85,7 @@ func (w *walker) reserve(n int) {
 func (w *walker) use(ix *Index, q []float32) {
 	ix.prepare(&w.prepared, q, ix.maxSquare, ix.maxNorm)
 	w.query.Reset(ix.kind(), w.prepared.signed)
+	w.horizon = horizon{}
 	w.weight, w.shift = w.prepared.weight, 0
 	w.bias, w.scale = w.prepared.bias, w.prepared.scale
 }
@@ -90,6 +93,7 @@ func (w *walker) use(ix *Index, q []float32) {
 // useCode makes a row's code the query. Distances are then those of codes,
 // less a constant. REQUIRES: 8-bit codes.
 func (w *walker) useCode(ix *Index, code []byte) {
+	w.horizon = horizon{}
 	signCodes(w.signed, code)
 	w.query.Reset(vector.Code8, w.signed)
 	w.weight, w.shift, w.scale = 1, 1, 0
@@ -204,8 +208,7 @@ func insert(pool []uint64, n, limit int, key uint64) (int, int) {
 }
 
 // walk fills the pool with the nearest size labels that a best-first walk
-// comes to, and returns their number. Two labels are expanded at a time: that
-// is worth more, by longer lists to score, than the few distances it wastes.
+// comes to, and returns their number.
 func (w *walker) walk(ix *Index, size int) int {
 	n := w.start(ix, size)
 	return w.goOn(ix, n)
@@ -214,24 +217,34 @@ func (w *walker) walk(ix *Index, size int) int {
 // goOn walks from the first n labels of the pool.
 func (w *walker) goOn(ix *Index, n int) int {
 	pool, size := w.pool, len(w.pool)
+	// Two labels at a time are worth more, by longer lists to score, than the few
+	// distances they waste, unless rows are long.
+	hops, wide := 0, 2
+	if ix.stride > wideStride {
+		wide = 1
+	}
 	farAhead := ix.n*ix.stride > prefetchBytes
 	for c := 0; c < n; {
 		if pool[c]&expanded != 0 {
 			c++
 			continue
 		}
+		sight := w.horizon.sight(pool[:n])
+		if hops >= w.horizon.least && vector.KeyDistance(pool[c]) > sight {
+			break
+		}
 		at := len(w.touched)
 		j, taken := c, 0
-		for ; j < n && taken < 2; j++ {
+		for ; j < n && taken < wide; j++ {
 			if pool[j]&expanded == 0 {
 				pool[j] |= expanded
 				w.fresh(ix, keyLabel(pool[j]))
 				taken++
 			}
 		}
-		w.stats.Hops += taken
-		// The next two are likely to be expanded soon.
-		for ahead := 0; j < n && j < c+16 && ahead < 2; j++ {
+		hops += taken
+		// The next are likely to be expanded soon.
+		for ahead := 0; j < n && j < c+16 && ahead < wide; j++ {
 			if pool[j]&expanded == 0 {
 				vector.Prefetch(ix.row(keyLabel(pool[j])))
 				ahead++
@@ -249,6 +262,9 @@ func (w *walker) goOn(ix *Index, n int) int {
 		if n == size {
 			limit = vector.KeyDistance(pool[n-1])
 		}
+		if keep := w.horizon.keep; n > keep && sight < limit {
+			limit = max(sight, vector.KeyDistance(pool[keep]))
+		}
 		m := w.below(ix, labels, limit)
 		lowest := c + 1
 		for _, key := range w.keys[:m] {
@@ -258,8 +274,12 @@ func (w *walker) goOn(ix *Index, n int) int {
 		}
 		c = lowest
 	}
+	w.stats.Hops += hops
 	return n
 }
+
+// wideStride is the length of rows up to which two labels are expanded at a time.
+const wideStride = 256
 
 // prefetchBytes is the size of codes from which asking for them ahead pays.
 const prefetchBytes = 8 << 20
