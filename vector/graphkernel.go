@@ -1,6 +1,9 @@
 package vector
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // SelectBelow turns the scores of one list of coded rows into distances and
 // picks those that are small enough: for each i in order, with the distance
@@ -70,15 +73,31 @@ func SelectScaled(dots []int32, factors []float32, bias, scale float32, rows []u
 // Visit marks the rows of list, up to the first that is beyond visited, and
 // writes those that were not marked before into out, in their order. It
 // returns their number. Bit r%64 of visited[r/64] stands for row r.
-// REQUIRES: out is not shorter than list; it panics otherwise.
+// REQUIRES: out is longer than list by VisitSlack; it panics otherwise.
 func Visit(list []uint32, visited []uint64, out []uint32) int {
-	if len(out) < len(list) {
-		panic(fmt.Sprintf("vector: visit of %d rows into %d", len(list), len(out)))
-	}
 	if len(list) == 0 || len(visited) == 0 {
 		return 0
 	}
+	if len(out) < len(list)+VisitSlack {
+		panic(fmt.Sprintf("vector: visit of %d rows into %d", len(list), len(out)))
+	}
 	return visit(list, visited, out)
+}
+
+// InsertKeys puts keys, which DistanceKey or SelectBelow made, into a pool of
+// candidates: pool[:n] is sorted, of keys with the row moved up by one bit, so
+// that the lowest bit is free for a mark. Where pool[:limit] is full the greatest drop
+// out. It returns how many are then in use, and the lowest place that a key was put
+// into, or limit if none was. REQUIRES: 0 ≤ n ≤ limit ≤ len(pool), 0 < limit; it panics
+// otherwise.
+func InsertKeys(pool []uint64, n, limit int, keys []uint64) (count, lowest int) {
+	if n < 0 || n > limit || limit < 1 || limit > len(pool) {
+		panic(fmt.Sprintf("vector: keys for %d of %d places in a pool of %d", n, limit, len(pool)))
+	}
+	if len(keys) == 0 {
+		return n, limit
+	}
+	return insertKeys(pool, n, limit, keys)
 }
 
 // CountBelow returns the number of keys less than key. REQUIRES: keys are
@@ -92,6 +111,10 @@ const manyKeys = 512
 // SelectSlack is the room that SelectBelow needs in keys beyond one for each
 // row: it writes whole registers.
 const SelectSlack = 8
+
+// VisitSlack is the room that Visit needs in out beyond its list: it writes
+// whole registers.
+const VisitSlack = 16
 
 // DistanceKey packs a distance and a row so that keys order by distance, then
 // row.
@@ -155,6 +178,25 @@ func selectScaledGo(dots []int32, factors []float32, bias, scale float32, rows [
 		}
 	}
 	return m
+}
+
+// insertKeysGo is the oracle of the assembly, and what runs without it.
+func insertKeysGo(pool []uint64, n, limit int, keys []uint64) (count, lowest int) {
+	lowest = limit
+	for _, key := range keys {
+		key += key & math.MaxUint32
+		if n == limit && key >= pool[n-1] {
+			continue
+		}
+		lo := countBelowGo(pool[:n], key+1)
+		if n < limit {
+			n++
+		}
+		copy(pool[lo+1:n], pool[lo:n-1])
+		pool[lo] = key
+		lowest = min(lowest, lo)
+	}
+	return n, lowest
 }
 
 // countBelowGo is the oracle of the assembly, and what runs without it.

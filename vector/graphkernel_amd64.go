@@ -2,7 +2,10 @@
 
 package vector
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // selectWide says that the class in use has the compress instruction.
 var selectWide = active.name == "avx512"
@@ -20,7 +23,13 @@ func selectScaledAVX512(dots *int32, factors *float32, count int, bias, scale fl
 func countBelowAVX512(keys *uint64, n int, key uint64) int
 
 //go:noescape
+func insertKeysAVX512(pool *uint64, n, limit int, keys *uint64, m int) (count, lowest int)
+
+//go:noescape
 func visitRows(row *uint32, n int, visited *uint64, count int, out *uint32) int
+
+//go:noescape
+func visitRowsAVX512(row *uint32, n int, visited *uint64, count int, out *uint32) int
 
 //go:noescape
 func prefetch(p unsafe.Pointer, lines int)
@@ -56,8 +65,18 @@ func countBelow(keys []uint64, key uint64) int {
 	return countBelowAVX512(unsafe.SliceData(keys), len(keys), key)
 }
 
+func insertKeys(pool []uint64, n, limit int, keys []uint64) (count, lowest int) {
+	if !selectWide {
+		return insertKeysGo(pool, n, limit, keys)
+	}
+	return insertKeysAVX512(&pool[0], n, limit, &keys[0], len(keys))
+}
+
 func visit(list []uint32, visited []uint64, out []uint32) int {
-	return visitRows(&list[0], len(list), &visited[0], 64*len(visited), &out[0])
+	if !selectWide || 64*len(visited) > math.MaxUint32 {
+		return visitRows(&list[0], len(list), &visited[0], 64*len(visited), &out[0])
+	}
+	return visitRowsAVX512(&list[0], len(list), &visited[0], 64*len(visited), &out[0])
 }
 
 // Prefetch asks for the words' cache lines ahead of their use.

@@ -322,6 +322,85 @@ done:
 	MOVQ R9, ret+40(FP)
 	RET
 
+// func visitRowsAVX512(row *uint32, n int, visited *uint64, count int, out *uint32) int
+// Requires: AVX512F, BMI1, BMI2, POPCNT
+//
+// Sixteen rows at a time: those not marked are gathered at the end of out, and
+// then marked one by one, as two may be the same.
+TEXT ·visitRowsAVX512(SB), NOSPLIT, $0-48
+	MOVQ         row+0(FP), SI
+	MOVQ         n+8(FP), R10
+	MOVQ         visited+16(FP), BX
+	MOVQ         count+24(FP), R8
+	VPBROADCASTD R8, Z12
+	MOVQ         out+32(FP), DI
+	MOVL         $1, AX
+	VPBROADCASTD AX, Z10
+	MOVL         $31, AX
+	VPBROADCASTD AX, Z11
+	XORQ         R9, R9
+
+block:
+	MOVL  $0xffff, R11
+	CMPQ  R10, $16
+	JGE   whole
+	TESTQ R10, R10
+	JLE   done
+	BZHIL R10, R11, R11
+
+whole:
+	KMOVW       R11, K1
+	VMOVDQU32.Z (SI), K1, Z1
+	VPCMPUD     $1, Z12, Z1, K1, K2    // row < count
+	KMOVW       K2, R12
+	CMPL        R12, R11
+	JEQ         inside
+	XORL        R12, R11
+	TZCNTL      R11, R11               // the first beyond ends the list
+	BZHIL       R11, R12, R12
+	KMOVW       R12, K2
+	MOVQ        $16, R10
+
+inside:
+	KMOVW         K2, K3
+	VPSRLD        $5, Z1, Z2
+	VPXORD        Z3, Z3, Z3
+	VPGATHERDD    (BX)(Z2*4), K3, Z3
+	VPANDD        Z11, Z1, Z4
+	VPSLLVD       Z4, Z10, Z4
+	VPTESTNMD     Z3, Z4, K2, K4       // not marked
+	KMOVW         K4, R11
+	VPCOMPRESSD.Z Z1, K4, Z5
+	LEAQ          (DI)(R9*4), R12
+	VMOVDQU32     Z5, (R12)
+	POPCNTL       R11, R11
+	LEAQ          (R12)(R11*4), R11
+
+mark:
+	CMPQ R12, R11
+	JGE  marked
+	MOVL (R12), AX
+	MOVL AX, (DI)(R9*4)
+	MOVL AX, CX
+	SHRL $6, CX
+	MOVQ (BX)(CX*8), DX
+	BTSQ AX, DX            // carry: the same row stood before it
+	MOVQ DX, (BX)(CX*8)
+	CMC
+	ADCQ $0, R9
+	ADDQ $4, R12
+	JMP  mark
+
+marked:
+	ADDQ $64, SI
+	SUBQ $16, R10
+	JMP  block
+
+done:
+	VZEROUPPER
+	MOVQ R9, ret+40(FP)
+	RET
+
 // func prefetch(p unsafe.Pointer, lines int)
 TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
@@ -366,4 +445,73 @@ one:
 	ADDQ       $4, CX
 	DECQ       DX
 	JG         one
+	RET
+
+// func insertKeysAVX512(pool *uint64, n, limit int, keys *uint64, m int) (count, lowest int)
+// Requires: AVX512F, BMI2, POPCNT
+TEXT ·insertKeysAVX512(SB), NOSPLIT, $0-56
+	MOVQ pool+0(FP), DI
+	MOVQ n+8(FP), AX
+	MOVQ limit+16(FP), BX
+	MOVQ keys+24(FP), SI
+	MOVQ m+32(FP), CX
+	MOVQ BX, R8                        // the lowest place
+	MOVL $0xff, R13
+
+key:
+	MOVQ (SI), DX
+	ADDQ $8, SI
+	MOVL DX, R9
+	ADDQ R9, DX                        // the row moves up by a bit
+	MOVQ AX, R10                       // keys that may have to move
+	CMPQ AX, BX
+	JLT  room
+	CMPQ DX, -8(DI)(AX*8)
+	JCC  next                          // not less than the last
+	DECQ R10
+	JMP  move
+
+room:
+	INCQ AX
+
+move:
+	VPBROADCASTQ DX, Z0
+
+loop:
+	CMPQ      R10, $8
+	JLT       rest
+	VMOVDQU64 -64(DI)(R10*8), Z1
+	VPCMPUQ   $6, Z0, Z1, K1           // greater than the key
+	KMOVW     K1, R11
+	CMPL      R11, $0xff
+	JNE       last
+	VMOVDQU64 Z1, -56(DI)(R10*8)
+	SUBQ      $8, R10
+	JMP       loop
+
+rest:
+	BZHIQ       R10, R13, R12
+	KMOVW       R12, K2
+	VMOVDQU64.Z (DI), K2, Z1
+	VPCMPUQ     $6, Z0, Z1, K2, K1
+	KMOVW       K1, R11
+	VMOVDQU64   Z1, K1, 8(DI)
+	JMP         place
+
+last:
+	VMOVDQU64 Z1, K1, -56(DI)(R10*8)
+
+place:
+	POPCNTL R11, R11
+	SUBQ    R11, R10
+	MOVQ    DX, (DI)(R10*8)
+	CMPQ    R10, R8
+	CMOVQLT R10, R8
+
+next:
+	DECQ CX
+	JNZ  key
+	VZEROUPPER
+	MOVQ AX, count+40(FP)
+	MOVQ R8, lowest+48(FP)
 	RET

@@ -16,6 +16,10 @@ func selectScaled(dots []int32, factors []float32, bias, scale float32, rows []u
 
 func countBelow(keys []uint64, key uint64) int { return countBelowGo(keys, key) }
 
+func insertKeys(pool []uint64, n, limit int, keys []uint64) (count, lowest int) {
+	return insertKeysGo(pool, n, limit, keys)
+}
+
 // visit does not branch on what is marked, which would be mispredicted.
 func visit(list []uint32, visited []uint64, out []uint32) int {
 	m := 0

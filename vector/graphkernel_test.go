@@ -143,17 +143,18 @@ func TestVisit(t *testing.T) {
 				}
 				marked[row] = true
 			}
-			out := make([]uint32, n)
+			out := make([]uint32, n+vector.VisitSlack+3)
 			m := vector.Visit(list, visited, out)
 			require.Equal(t, want, append([]uint32(nil), out[:m]...))
+			require.Equal(t, make([]uint32, 3), out[n+vector.VisitSlack:], "beyond the slack")
 			for row := range uint32(64 * len(visited)) {
 				require.Equal(t, marked[row], visited[row/64]>>(row%64)&1 == 1)
 			}
 		}
 	}
 	require.Zero(t, vector.Visit(nil, []uint64{0}, nil))
-	require.Zero(t, vector.Visit([]uint32{0}, nil, []uint32{0}))
-	require.Panics(t, func() { vector.Visit([]uint32{0}, []uint64{0}, nil) })
+	require.Zero(t, vector.Visit([]uint32{0}, nil, make([]uint32, 17)))
+	require.Panics(t, func() { vector.Visit([]uint32{0}, []uint64{0}, make([]uint32, 16)) })
 }
 
 func TestCountBelow(t *testing.T) {
@@ -192,4 +193,49 @@ func TestPrefetchDoesNothingVisible(t *testing.T) {
 	vector.PrefetchRows(nil, 64, nil)
 	vector.PrefetchRows(make([]byte, 256), 64, []uint32{0, 3})
 	vector.PrefetchRows(make([]byte, 640), 320, []uint32{0, 1})
+}
+
+func TestInsertKeys(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 7))
+	for limit := 1; limit < 70; limit++ {
+		for range 40 {
+			pool := make([]uint64, limit+9)
+			n, lowest := 0, 0
+			want := []uint64{}
+			for row := uint32(0); row < 90; {
+				keys := make([]uint64, r.IntN(12))
+				for i := range keys {
+					// Close distances of both signs, so that rows decide, too.
+					keys[i] = vector.DistanceKey(r.Int32N(5)-2, 90-row)
+					row++
+				}
+				before := slices.Clone(pool[:n])
+				n, lowest = vector.InsertKeys(pool, n, limit, keys)
+				for _, key := range keys {
+					want = append(want, key+key&math.MaxUint32)
+				}
+				slices.Sort(want)
+				want = want[:min(len(want), limit)]
+				require.Equal(t, want, pool[:n])
+				require.Equal(t, make([]uint64, 9), pool[limit:], "beyond the limit")
+				first := 0
+				for first < len(before) && before[first] == pool[first] {
+					first++
+				}
+				if first < n && len(keys) > 0 {
+					require.Equal(t, first, lowest)
+				} else {
+					require.Equal(t, limit, lowest)
+				}
+			}
+		}
+	}
+	for _, f := range []func(){
+		func() { vector.InsertKeys(make([]uint64, 4), 0, 5, nil) },
+		func() { vector.InsertKeys(make([]uint64, 4), 4, 3, nil) },
+		func() { vector.InsertKeys(make([]uint64, 4), 0, 0, nil) },
+		func() { vector.InsertKeys(make([]uint64, 4), -1, 4, nil) },
+	} {
+		require.Panics(t, f)
+	}
 }

@@ -31,6 +31,16 @@ func (ix *Index) IsAbsent(row uint32) bool { return ix.isAbsent(row) }
 // Codes returns a row's code.
 func (ix *Index) Codes(row uint32) []byte { return ix.at(ix.labelOf(row)) }
 
+// Reach returns how far searches look; 0 means as far for every query.
+func (ix *Index) Reach() int { return ix.reach }
+
+// SetReach sets that and returns what it was.
+func (ix *Index) SetReach(reach int) int {
+	was := ix.reach
+	ix.reach = reach
+	return was
+}
+
 // Entries returns the row offsets of the entries.
 func (ix *Index) Entries() []uint32 {
 	var out []uint32

@@ -202,7 +202,9 @@ func decodeHeader(b []byte, id Identity) (s shape, sums [sections]uint32, err er
 	s.degree = get(offDegree, 0, maxDegree)
 	if s.degree > 0 {
 		s.entries = get(offEntries, 1, min(s.vectors, maxEntries))
-		s.reach = get(offReach, 0, maxReach)
+		if s.z.metric != vector.IP {
+			s.reach = get(offReach, 0, maxReach)
+		}
 	} else {
 		get(offEntries, 0, 0)
 		get(offReach, 0, 0)

@@ -13,6 +13,10 @@ import (
 // than ef are worth their time. So ef is the mean: a walk expands ef/2 rows at
 // least, 2·ef at most, and in between ends by the factor.
 //
+// An ef of less than 2k would leave no room for a factor. There the walk
+// goes on until the k nearest are expanded, below 3k/2 only some of them, half at
+// the least ef, k: data on which even that has a good recall are common.
+//
 // What factor makes ef the mean depends on the data: within a ball they grow as a
 // power of the radius. reach is that factor, less one, for reachRank rows about a
 // row, reachBase of which make the radius, in reachUnits; others follow
@@ -112,7 +116,14 @@ func (w *walker) look(ix *Index, k, ef int) int {
 	if ix.metric == vector.Cosine {
 		offset, slope = 1-offset, -slope
 	}
-	power := math.Log(float64(ef)/float64(rank)) / math.Log(float64(reachRank)/reachBase)
+	ratio := float64(ef) / float64(rank)
+	switch {
+	case 2*ef < 3*rank:
+		rank, ratio = ef-rank/2, 1
+	case ef < 2*rank:
+		ratio = 2*ratio - 2 // from 1 to 2, as before and after
+	}
+	power := math.Log(ratio) / math.Log(float64(reachRank)/reachBase)
 	w.horizon = horizon{
 		rank: rank, least: ef / leastShare, keep: ef,
 		factor: math.Pow(1+float64(ix.reach)/reachUnits, power),

@@ -138,10 +138,8 @@ func (ix *Index) check(q []float32, k int, o *SearchOptions) error {
 	if k < 1 || o.Ef < 0 || o.Refine < 0 {
 		return fmt.Errorf("%w: k %d, ef %d, refine %d", ErrInvalid, k, o.Ef, o.Refine)
 	}
-	for i, x := range q {
-		if x-x != 0 {
-			return fmt.Errorf("%w: query element %d is not finite", ErrInvalid, i)
-		}
+	if i := vector.HasNonFinite(vector.Float32, bytesOf(q)); i >= 0 {
+		return fmt.Errorf("%w: query element %d is not finite", ErrInvalid, i)
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func keyLabel(key uint64) uint32 { return uint32(key) >> 1 }
 func poolKey(key uint64) uint64 { return key + key&math.MaxUint32 }
 
 const (
-	seeds    = 16  // entries a walk starts at
+	seeds    = 8   // entries a walk starts at
 	scanRows = 512 // rows scored by one call when codes are scanned
 )
 
@@ -156,9 +156,7 @@ func (w *walker) start(ix *Index, size int) int {
 		dots := w.dots[:hi-lo]
 		w.query.Scan(ix.entryCodes[lo*ix.stride:], hi-lo, dots)
 		m := w.choose(dots, ix.terms(), ix.entries[lo:hi], math.MaxInt32)
-		for _, key := range w.keys[:m] {
-			n, _ = insert(w.pool, n, min(seeds, size), poolKey(key))
-		}
+		n, _ = vector.InsertKeys(w.pool, n, min(seeds, size), w.keys[:m])
 	}
 	w.stats.Distances += len(ix.entries)
 	for _, key := range w.pool[:n] {
@@ -186,8 +184,8 @@ func (w *walker) forget() {
 func (w *walker) fresh(ix *Index, label uint32) {
 	row := ix.row(label)
 	at := len(w.touched)
-	w.touched = slices.Grow(w.touched, len(row))
-	m := vector.Visit(row, w.visited, w.touched[at:at+len(row)])
+	w.touched = slices.Grow(w.touched, len(row)+vector.VisitSlack)
+	m := vector.Visit(row, w.visited, w.touched[at:at+len(row)+vector.VisitSlack])
 	w.touched = w.touched[:at+m]
 }
 
@@ -266,13 +264,9 @@ func (w *walker) goOn(ix *Index, n int) int {
 			limit = max(sight, vector.KeyDistance(pool[keep]))
 		}
 		m := w.below(ix, labels, limit)
-		lowest := c + 1
-		for _, key := range w.keys[:m] {
-			var place int
-			n, place = insert(pool, n, size, poolKey(key))
-			lowest = min(lowest, place)
-		}
-		c = lowest
+		var lowest int
+		n, lowest = vector.InsertKeys(pool, n, size, w.keys[:m])
+		c = min(c+1, lowest)
 	}
 	w.stats.Hops += hops
 	return n
