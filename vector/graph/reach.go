@@ -11,7 +11,7 @@ import (
 // better one (distance adaptive beam search, Al-Jazzazi et al., 2025); where many
 // lie within it, the query is among rows that are hard to tell apart, and more
 // than ef are worth their time. So ef is the mean: a walk expands ef/2 rows at
-// least, 2·ef at most, and in between ends by the factor.
+// least, about 2·ef at most, and in between ends by the factor.
 //
 // An ef of less than 2k would leave no room for a factor. There the walk
 // goes on until the k nearest are expanded, below 3k/2 only some of them, half at

@@ -29,7 +29,7 @@ func TestReach(t *testing.T) {
 				mean := float64(sum) / float64(c.count())
 				require.InDelta(t, ef, mean, .35*float64(ef), "%v, %d bits: mean of hops", m, bits)
 				require.GreaterOrEqual(t, least, ef/2)
-				require.LessOrEqual(t, most, 2*ef+1)
+				require.LessOrEqual(t, most, 2*ef+ef/4) // some of the pool's 2·ef are displaced later
 				require.Less(t, float64(least), .8*mean)
 				require.Greater(t, float64(most), 1.3*mean)
 			}
