@@ -61,7 +61,7 @@ func benchStore(b *testing.B) (*fixture, *engine.Collection, func(n int) [][]flo
 	return f, c, points
 }
 
-// What the protocol costs: the same searches by the engine's own calls and by the connection in memory.
+// What the protocol costs: the same searches by the engine's own calls, by the protocol's, and by the connection in memory.
 func BenchmarkSearch(b *testing.B) {
 	f, c, points := benchStore(b)
 	for _, nq := range []int{1, 100} {
@@ -77,8 +77,16 @@ func BenchmarkSearch(b *testing.B) {
 				require.NoError(b, err)
 			}
 		})
-		b.Run(name+"/protocol", func(b *testing.B) {
-			req := nearest(b, "bench", kv("anns_field", "v", "topk", "10", "metric_type", "L2"), raw...)
+		req := nearest(b, "bench", kv("anns_field", "v", "topk", "10", "metric_type", "L2"), raw...)
+		b.Run(name+"/called", func(b *testing.B) {
+			client := f.srv.Direct()
+			for b.Loop() {
+				a, err := client.Search(b.Context(), req)
+				require.NoError(b, err)
+				require.Zero(b, a.GetStatus().GetCode())
+			}
+		})
+		b.Run(name+"/connected", func(b *testing.B) {
 			for b.Loop() {
 				a, err := f.Search(b.Context(), req)
 				require.NoError(b, err)
@@ -88,7 +96,7 @@ func BenchmarkSearch(b *testing.B) {
 	}
 }
 
-// The same inserts of 1,000 rows by the engine's own calls and by the connection in memory.
+// The same inserts of 1,000 rows by the engine's own calls, by the protocol's, and by the connection in memory.
 func BenchmarkInsert(b *testing.B) {
 	eng, err := engine.Open("data", &engine.Options{FS: vfs.NewMem()})
 	require.NoError(b, err)
@@ -102,7 +110,7 @@ func BenchmarkInsert(b *testing.B) {
 			next++
 		}
 	}
-	for _, name := range []string{"direct", "protocol"} {
+	for _, name := range []string{"direct", "called", "connected"} {
 		c, err := eng.CreateCollection(b.Context(), schema.New(name).With(schema.Int64("id").PrimaryKey(), schema.FloatVector("v", benchDim)).WithDuplicateKeys())
 		require.NoError(b, err)
 		b.Run(name, func(b *testing.B) {
@@ -113,7 +121,11 @@ func BenchmarkInsert(b *testing.B) {
 					require.NoError(b, err)
 					continue
 				}
-				a, err := f.Insert(b.Context(), &milvuspb.InsertRequest{
+				client := f.MilvusServiceClient
+				if name == "called" {
+					client = f.srv.Direct()
+				}
+				a, err := client.Insert(b.Context(), &milvuspb.InsertRequest{
 					CollectionName: name, NumRows: rows, FieldsData: []*schemapb.FieldData{int64s("id", ids...), floatVectors("v", benchDim, values...)},
 				})
 				require.NoError(b, err)
