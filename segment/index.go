@@ -105,6 +105,7 @@ type attachedIndex struct {
 	ix    fieldIndex
 	state IndexState
 	disk  int64
+	early bool         // mapped by a search before LoadIndex came to it: for searches it is there, for all others not yet
 	refs  atomic.Int64 // the segment's, and each running search's
 }
 
@@ -139,9 +140,10 @@ func (a *attachedIndex) info(rows uint32) IndexInfo {
 type segmentIndexes struct {
 	mu        sync.Mutex // guards changes of all that follows; nothing is locked under it
 	list      atomic.Pointer[[]*attachedIndex]
-	expecting atomic.Pointer[[]*expectedIndex]
-	builds    map[uint64]*indexBuild   // running, by definition
-	columns   map[uint32]*vectorColumn // by field
+	expecting atomic.Pointer[[]IndexSpec] // see ExpectIndex
+	mapping   sync.Mutex                  // held while a search maps one of those; before mu
+	builds    map[uint64]*indexBuild      // running, by definition
+	columns   map[uint32]*vectorColumn    // by field
 	keys      atomic.Pointer[vectorColumn]
 	mappings  map[*table]*fileMap // of tables whose columns are in columns
 }
@@ -456,7 +458,7 @@ func (s *Sealed) RemoveIndexFiles(keep func(id uint64) bool) error {
 // IndexInfo describes the definition's index, if searches use one.
 func (s *Sealed) IndexInfo(id uint64) (IndexInfo, bool) {
 	a := s.indexes.find(id)
-	if a == nil || !a.acquire() {
+	if a == nil || a.early || !a.acquire() {
 		return IndexInfo{}, false
 	}
 	defer a.release()

@@ -8,24 +8,16 @@ import (
 	"github.com/selkiedb/selkie/vector"
 )
 
-// expectedIndex is an index whose file is there, and that nobody has loaded yet.
-type expectedIndex struct {
-	spec IndexSpec
-	load func(ctx context.Context)
-}
-
-// ExpectIndex tells a segment that was just opened that load can have searches use the definition's index. A search that would use it calls load
-// first, if nobody has loaded it by then: that takes no longer than to compare all vectors. load returns when the index is there, or cannot be had.
-// REQUIRES: there is a file: see HasIndexFile.
-func (s *Sealed) ExpectIndex(spec IndexSpec, load func(ctx context.Context)) {
+// ExpectIndex tells a segment that was just opened that the definition's index has a file: see HasIndexFile. Until LoadIndex has loaded it, a search
+// that would use it maps the file, which takes a fraction of the time of comparing all vectors, and less than reading it.
+func (s *Sealed) ExpectIndex(spec IndexSpec) {
 	x := &s.indexes
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.find(spec.ID) != nil {
-		return
+	if x.find(spec.ID) == nil {
+		list := append(slices.Clone(x.expected()), spec)
+		x.expecting.Store(&list)
 	}
-	list := append(slices.Clone(x.expected()), &expectedIndex{spec, load})
-	x.expecting.Store(&list)
 }
 
 // HasIndexFile reports whether the definition's index has a file. It is not looked into.
@@ -34,26 +26,10 @@ func (s *Sealed) HasIndexFile(id uint64) bool {
 	return err == nil
 }
 
-func (x *segmentIndexes) expected() []*expectedIndex {
+// expected are the definitions whose indexes nobody has loaded yet.
+func (x *segmentIndexes) expected() []IndexSpec {
 	if l := x.expecting.Load(); l != nil {
 		return *l
-	}
-	return nil
-}
-
-// await has an index loaded that would fit, and returns it; nil if none is expected, or there is none after all.
-func (x *segmentIndexes) await(ctx context.Context, f *schema.Field, q *vector.Query) *attachedIndex {
-	for _, e := range x.expected() {
-		if !e.spec.fits(f, q) {
-			continue
-		}
-		e.load(ctx)
-		if ctx.Err() == nil {
-			x.mu.Lock()
-			x.unexpect(e.spec.ID)
-			x.mu.Unlock()
-		}
-		return x.choose(f, q)
 	}
 	return nil
 }
@@ -61,9 +37,60 @@ func (x *segmentIndexes) await(ctx context.Context, f *schema.Field, q *vector.Q
 // unexpect ends the wait for an index. REQUIRES: mu is held.
 func (x *segmentIndexes) unexpect(id uint64) {
 	if all := x.expected(); len(all) > 0 {
-		left := slices.DeleteFunc(slices.Clone(all), func(e *expectedIndex) bool { return e.spec.ID == id })
+		left := slices.DeleteFunc(slices.Clone(all), func(e IndexSpec) bool { return e.ID == id })
 		x.expecting.Store(&left)
 	}
+}
+
+// early returns an index that is expected and fits, mapped; nil if there is none. What is wrong with its file is LoadIndex's to tell.
+func (s *Sealed) early(ctx context.Context, f *schema.Field, q *vector.Query) *attachedIndex {
+	x := &s.indexes
+	if len(x.expected()) == 0 {
+		return nil
+	}
+	// One search maps it, the others wait for that one.
+	x.mapping.Lock()
+	defer x.mapping.Unlock()
+	for _, spec := range x.expected() {
+		if !spec.fits(f, q) || ctx.Err() != nil {
+			continue
+		}
+		a := s.openEarly(spec)
+		x.mu.Lock()
+		switch {
+		case !slices.ContainsFunc(x.expected(), func(e IndexSpec) bool { return e.ID == spec.ID }): // it was loaded or dropped meanwhile
+			if a != nil {
+				a.release()
+			}
+		case a == nil:
+			x.unexpect(spec.ID)
+		default:
+			x.swap(spec.ID, a)
+		}
+		x.mu.Unlock()
+	}
+	return x.choose(f, q)
+}
+
+// openEarly opens an index's file; nil if it cannot be used.
+func (s *Sealed) openEarly(spec IndexSpec) *attachedIndex {
+	var ix fieldIndex
+	var size int64
+	var err error
+	if spec.sparse() {
+		ix, size, err = s.openSparse(spec, true)
+	} else {
+		var col *vectorColumn
+		if col, err = s.columnOf(spec.Field); err == nil && col != nil {
+			ix, size, err = s.openIndex(col, spec, true)
+		}
+	}
+	if err != nil || ix == nil {
+		return nil
+	}
+	a := newAttached(spec, ix, IndexReady, size)
+	a.early = true
+	return a
 }
 
 // fits reports whether an index of this kind can answer a search.

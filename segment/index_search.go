@@ -29,7 +29,7 @@ type IndexStats struct {
 func (v *SealedView) SearchIndex(ctx context.Context, f *schema.Field, q *vector.Query, o IndexSearch, dst []vector.Hit) (hits []vector.Hit, stats IndexStats, ok bool, err error) {
 	a := v.s.indexes.choose(f, q)
 	if a == nil {
-		a = v.s.indexes.await(ctx, f, q)
+		a = v.s.early(ctx, f, q)
 	}
 	if a == nil {
 		return dst, IndexStats{}, false, nil

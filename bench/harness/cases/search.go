@@ -131,7 +131,11 @@ func (b *Bench) ready(ctx context.Context, s system.System, params result.Params
 	if err == nil {
 		var r result.Record
 		var built bool
-		if r, built, err = b.build(c, set, 1); built {
+		threads := 1
+		if core < 0 { // a system that builds on all cores does so
+			threads = runtime.NumCPU()
+		}
+		if r, built, err = b.build(c, set, threads); built {
 			err = b.Emit(r)
 		}
 	}
