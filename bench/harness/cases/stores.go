@@ -293,14 +293,18 @@ func readTasks(verb string, main result.Figure) func(b *Bench, set *dataset.Set)
 }
 
 func flushEachTasks(b *Bench, _ *dataset.Set) []task {
-	count := 500
+	counts := []int{10, 100, 500, 2000}
 	if b.Quick {
-		count = 20
+		counts = []int{5, 20}
 	}
-	return []task{{
-		verb: "flush-each", params: result.Params{"count": strconv.Itoa(count)}, figure: result.P50, durability: "always",
-		told: []string{"segments_after", "search_us_after"},
-	}}
+	var all []task
+	for _, count := range counts {
+		all = append(all, task{
+			verb: "flush-each", params: result.Params{"count": strconv.Itoa(count)}, figure: result.P50, durability: "always",
+			told: []string{"segments_after", "search_us_after"},
+		})
+	}
+	return all
 }
 
 func mixedTasks(b *Bench, set *dataset.Set) []task {

@@ -27,7 +27,7 @@ type Chart struct {
 	Name, Title string
 	lines       []line
 	bars        []bar
-	shares      bool // lines are over the percentage of rows that a filter lets through, on a logarithmic axis
+	over, of    string // what a logarithmic horizontal axis and the vertical one show; "" for queries a second over recall
 }
 
 type line struct {
@@ -78,7 +78,10 @@ func recallChart(name, title string, all []curve) *Chart {
 
 // filterChart draws queries a second over the share of rows that filters let through, a line for each kind.
 func filterChart(set string, records []result.Record) *Chart {
-	c := &Chart{Name: "filter-" + set, Title: "queries/s over selectivity, " + set, shares: true}
+	c := &Chart{
+		Name: "filter-" + set, Title: "queries/s over selectivity, " + set,
+		over: "% of the rows that the filter lets through", of: "queries a second, one thread",
+	}
 	kind := func(r *result.Record) string { return r.System + ", " + r.Params["kind"] }
 	for _, name := range uniques(records, kind) {
 		l := line{name: name}
@@ -88,6 +91,29 @@ func filterChart(set string, records []result.Record) *Chart {
 				l.points = append(l.points, plotter.XY{X: percent, Y: float64(r.QPS)})
 			}
 		}
+		slices.SortFunc(l.points, func(a, b plotter.XY) int { return cmp.Compare(a.X, b.X) })
+		if len(l.points) > 0 {
+			c.lines = append(c.lines, l)
+		}
+	}
+	return c.orNil()
+}
+
+// flushChart draws what an insert of one row with a flush takes, and a search after them, over the number of flushes.
+func flushChart(set string, records []result.Record) *Chart {
+	c := &Chart{Name: "flush-each-" + set, Title: "a flush after every insert, " + set, over: "inserts, each flushed", of: "µs"}
+	flush, search := line{name: "insert and flush, median", own: true}, line{name: "search after the last"}
+	for _, r := range records {
+		count, err := strconv.ParseFloat(r.Params["count"], 64)
+		if err != nil || !own(&r) || !(r.P50 > 0) {
+			continue
+		}
+		flush.points = append(flush.points, plotter.XY{X: count, Y: float64(r.P50)})
+		if us, err := strconv.ParseFloat(r.Params["search_us_after"], 64); err == nil && us > 0 {
+			search.points = append(search.points, plotter.XY{X: count, Y: us})
+		}
+	}
+	for _, l := range []line{flush, search} {
 		slices.SortFunc(l.points, func(a, b plotter.XY) int { return cmp.Compare(a.X, b.X) })
 		if len(l.points) > 0 {
 			c.lines = append(c.lines, l)
@@ -164,8 +190,8 @@ func (c *Chart) drawLines(p *plot.Plot) error {
 	p.X.Label.Text, p.Y.Label.Text = "recall", "queries a second, one thread"
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades{}
 	p.X.Tick.Marker = plot.ConstantTicks(recallTicks())
-	if c.shares {
-		p.X.Label.Text = "% of the rows that the filter lets through"
+	if c.over != "" {
+		p.X.Label.Text, p.Y.Label.Text = c.over, c.of
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
 	}
 	grid := plotter.NewGrid()
@@ -201,7 +227,7 @@ func (c *Chart) drawLines(p *plot.Plot) error {
 		}
 	}
 	p.X.Min, p.X.Max = leastRecall, 1.002
-	if c.shares {
+	if c.over != "" {
 		p.X.Min, p.X.Max = left/1.2, right*1.2
 	}
 	p.Y.Min, p.Y.Max = low/1.3, high*1.3

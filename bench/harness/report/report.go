@@ -383,8 +383,11 @@ func (r *Report) others(set string, records []result.Record) {
 		}
 		title := strings.ToUpper(name[:1]) + name[1:]
 		var chart *Chart
-		if name == "filter" {
+		switch name {
+		case "filter":
 			chart = filterChart(set, filter(records, isCase(name)))
+		case "flush-each":
+			chart = flushChart(set, filter(records, isCase(name)))
 		}
 		r.Sections = append(r.Sections, Section{ID: name + "-" + set, Title: title + ": " + set, Chart: chart, Table: t})
 	}

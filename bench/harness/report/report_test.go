@@ -61,6 +61,12 @@ func synthetic() []result.Record {
 			r.SetMain(result.QPS, []float64{float64(3000 * (i + 1))})
 		}))
 	}
+	for i, count := range []string{"100", "10"} {
+		all = append(all, record("flush-each", "selkie", func(r *result.Record) {
+			r.Params = result.Params{"count": count, "search_us_after": "40"}
+			r.SetMain(result.P50, []float64{float64(4000 * (i + 1))})
+		}))
+	}
 	all = append(all, record("reopen", "selkie", func(r *result.Record) {
 		r.Params = result.Params{"after": "kill"}
 		r.SetMain(result.P50, []float64{5000, 6000, 7000})
@@ -111,7 +117,7 @@ func TestHTML(t *testing.T) {
 	require.NotContains(t, page, "exact <b>", "names are escaped")
 	require.NotRegexp(t, regexp.MustCompile(`(src|href)="[^#]`), page)
 	require.NotContains(t, strings.ReplaceAll(page, "http://www.w3.org/", ""), "http")
-	require.Equal(t, 5, strings.Count(page, "<svg"), "search, build, memory, ingest, filter")
+	require.Equal(t, 6, strings.Count(page, "<svg"), "search, build, memory, ingest, filter, flush-each")
 	for _, s := range r.Sections {
 		if s.Chart == nil {
 			continue
@@ -171,7 +177,7 @@ window.onload = () => {
 	out, err := cmd.Output()
 	require.NoError(t, err)
 	body := regexp.MustCompile(`<body[^>]*>`).FindString(string(out))
-	require.Contains(t, body, `data-charts="5"`)
+	require.Contains(t, body, `data-charts="6"`)
 	require.Contains(t, body, `data-fetched="0"`)
 	require.Contains(t, body, `data-wide="false"`)
 	require.NotContains(t, body, "data-error")
