@@ -94,6 +94,7 @@ func (s *Snapshot) fetchOf(ctx context.Context, fields []*schema.Field, refs []s
 	out := make([]*column.Column, len(fields))
 	for i, f := range fields {
 		b := column.NewBuilder(f.Width(), f.IsNullable)
+		b.Grow(len(rows), 0)
 		if err := s.views[refs[0].View].Read(ctx, f, rows, b); err != nil {
 			return nil, err
 		}
@@ -205,6 +206,7 @@ func (c *cursor) next() (bool, error) {
 			continue
 		}
 		b := column.NewBuilder(c.key.Width(), false)
+		b.Grow(len(c.rows), 0)
 		if err := c.view.Read(c.ctx, c.key, c.rows, b); err != nil {
 			return false, err
 		}
