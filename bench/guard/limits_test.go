@@ -108,8 +108,16 @@ func TestVerdict(t *testing.T) {
 		sense sense
 		want  verdictKind
 	}{
-		{100, fewer, same}, {102, fewer, same}, {102.1, fewer, worse}, {95, fewer, same}, {92, fewer, better},
-		{100, more, same}, {98, more, same}, {97.9, more, worse}, {106, more, same}, {108, more, better},
+		{100, fewer, same},
+		{102, fewer, same},
+		{102.1, fewer, worse},
+		{95, fewer, same},
+		{92, fewer, better},
+		{100, more, same},
+		{98, more, same},
+		{97.9, more, worse},
+		{106, more, same},
+		{108, more, better},
 	} {
 		require.Equal(t, c.want, verdict(c.value, limit{value: 100, percent: 2}, c.sense), "%g", c.value)
 	}
