@@ -3,7 +3,6 @@
 //
 //	eng, err := engine.Open("data", nil)
 //	srv, err := milvus.New(eng, nil)
-//	client := srv.Direct()               // within the process: calls are function calls
 //	inside := srv.ServeInProcess()       // no port: give inside.Dialer to an SDK
 //	defer inside.Close()
 //

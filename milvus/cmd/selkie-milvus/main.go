@@ -5,6 +5,8 @@
 //	selkie-milvus serve -addr unix:/run/selkie.sock DIR
 //	selkie-milvus migrate -from DIR -to milvus.example.org:19530 -to-token-file token
 //	selkie-milvus migrate -from milvus.example.org:19530 -to DIR
+//	selkie-milvus export -collection books -to books.jsonl DIR
+//	selkie-milvus import -collection books -from books.jsonl DIR
 //
 // serve ends on an interrupt: requests under way are finished, for up to -grace, and the store is closed.
 package main
@@ -29,7 +31,9 @@ func main() {
 }
 
 const usage = `usage: selkie-milvus serve [flags] DIR
-       selkie-milvus migrate -from DIR|HOST:PORT -to DIR|HOST:PORT [flags]`
+       selkie-milvus migrate -from DIR|HOST:PORT -to DIR|HOST:PORT [flags]
+       selkie-milvus export -collection NAME -to FILE [flags] DIR
+       selkie-milvus import -collection NAME -from FILE [flags] DIR`
 
 // run is the command. It ends when its work is done or ctx ends.
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -41,6 +45,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return serve(ctx, args[1:], out)
 	case "migrate":
 		return migration(ctx, args[1:], out)
+	case "export":
+		return export(ctx, args[1:], out)
+	case "import":
+		return importLines(ctx, args[1:], out)
 	}
 	return fmt.Errorf("no command %q\n%s", args[0], usage)
 }
