@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,34 +68,7 @@ func (e *Engine) checkpoint(ctx context.Context, dir string) (r CheckpointReceip
 			err = errors.Join(err, fs.RemoveAll(tmp))
 		}
 	}()
-	for _, sub := range []string{"", segmentsDir, logDir, tempDir} {
-		if err := fs.MkdirAll(fs.PathJoin(tmp, sub), 0o755); err != nil {
-			return r, err
-		}
-	}
-	e.trash.hold()
-	defer e.trash.release()
-	e.truncate.Lock()
-	defer e.truncate.Unlock()
-	var manifests []segment.Manifest
-	var log wal.State
-	err = e.cat.copyTo(tmp, func(s *state) {
-		for _, x := range s.segments {
-			manifests = append(manifests, x.manifest)
-		}
-		log = e.log.State()
-	})
-	if err != nil {
-		return r, err
-	}
-	r.LSN, r.Segments = log.LSN, len(manifests)
-	for _, m := range manifests {
-		if err := e.linkSegment(ctx, m, fs.PathJoin(tmp, segmentsDir, m.ID.String()), &r); err != nil {
-			return r, err
-		}
-	}
-	n, err := e.log.CopyTo(ctx, log, fs, fs.PathJoin(tmp, logDir), true)
-	if r.Copied += n; err != nil {
+	if r, _, err = e.copyTo(ctx, tmp); err != nil {
 		return r, err
 	}
 	for _, sub := range []string{segmentsDir, logDir, ""} {
@@ -105,6 +80,39 @@ func (e *Engine) checkpoint(ctx context.Context, dir string) (r CheckpointReceip
 		return r, err
 	}
 	return r, syncDir(fs, fs.PathDir(dir))
+}
+
+// copyTo takes the steps 1 to 3 of a checkpoint and returns the segments in the copy. All files in it are synced, its directories are not.
+func (e *Engine) copyTo(ctx context.Context, dir string) (r CheckpointReceipt, segments []segmentRecord, err error) {
+	fs := e.fs
+	for _, sub := range []string{"", segmentsDir, logDir, tempDir} {
+		if err := fs.MkdirAll(fs.PathJoin(dir, sub), 0o755); err != nil {
+			return r, nil, err
+		}
+	}
+	e.trash.hold()
+	defer e.trash.release()
+	e.truncate.Lock()
+	defer e.truncate.Unlock()
+	var log wal.State
+	err = e.cat.copyTo(dir, func(s *state) {
+		for _, id := range slices.Sorted(maps.Keys(s.segments)) {
+			segments = append(segments, s.segments[id])
+		}
+		log = e.log.State()
+	})
+	if err != nil {
+		return r, nil, err
+	}
+	r.LSN, r.Segments = log.LSN, len(segments)
+	for _, s := range segments {
+		if err := e.linkSegment(ctx, s.manifest, fs.PathJoin(dir, segmentsDir, s.manifest.ID.String()), &r); err != nil {
+			return r, nil, err
+		}
+	}
+	n, err := e.log.CopyTo(ctx, log, fs, fs.PathJoin(dir, logDir), true)
+	r.Copied += n
+	return r, segments, err
 }
 
 // linkSegment puts the files of a segment, and those of its indexes, into a directory.

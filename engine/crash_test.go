@@ -79,6 +79,7 @@ func life() []step {
 		{kind: dropPart, coll: "plain", part: "gone"},
 		{kind: createPart, coll: "plain", part: "gone"}, // the same name again
 		{kind: insert, coll: "plain", part: "gone", keys: keyRange(300, 2), ver: 17},
+		{kind: backUp},
 		{kind: dropColl, coll: "keyed"},
 		{kind: createColl, coll: "keyed", collKind: keyedColl},
 		{kind: insert, coll: "keyed", keys: keyRange(0, 3), ver: 18},

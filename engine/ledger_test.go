@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -198,6 +199,7 @@ const (
 	index      stepKind = "create index"
 	unindex    stepKind = "drop index"
 	reopen     stepKind = "reopen"
+	backUp     stepKind = "back up"
 )
 
 // step is one call. Without a partition it goes to the collection.
@@ -227,7 +229,7 @@ var errInapplicable = errors.New("the model refuses the step")
 // apply changes the model as the step changes the store. It returns errInapplicable where the store must refuse.
 func (l *ledger) apply(s step) error {
 	c := l.colls[s.coll]
-	if (c == nil) != (s.kind == createColl) && s.kind != reopen {
+	if (c == nil) != (s.kind == createColl) && s.kind != reopen && s.kind != backUp {
 		return errInapplicable
 	}
 	var p *ledgerPart
@@ -348,6 +350,9 @@ func (s *session) run(ctx context.Context, st step) error {
 			return err
 		}
 		return s.open()
+	case backUp:
+		_, err := s.eng.Backup(ctx, io.Discard, engine.BackupOptions{Verify: true})
+		return err
 	case createColl:
 		_, err := s.eng.CreateCollection(ctx, st.collKind.schema(st.coll))
 		return err
