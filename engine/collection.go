@@ -25,7 +25,8 @@ type Collection struct {
 	id      uint64
 	schema  *schema.Schema
 	created time.Time
-	fixed   *Snapshot // of the collection that a Snapshot reads: where its rows come from
+	fixed   *Snapshot      // of the collection that a Snapshot reads: where its rows come from
+	frozen  *StoreSnapshot // whose collection it is; nil for that of the moment
 
 	mu      sync.RWMutex // guards what follows; nothing is locked under it, but by Close, which is alone by then
 	name    string
@@ -111,12 +112,23 @@ func (c *Collection) usable() error {
 	if err := c.e.usable(); err != nil {
 		return err
 	}
+	if c.frozen != nil {
+		return c.frozen.usable()
+	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.dropped {
 		return fmt.Errorf("collection %q %w", c.name, ErrNotFound)
 	}
 	return nil
+}
+
+// enter begins a call that changes something. c.e.leave ends it.
+func (c *Collection) enter() error {
+	if c.frozen != nil {
+		return fmt.Errorf("snapshot %q: %w", c.frozen.name, ErrReadOnly)
+	}
+	return c.e.enter()
 }
 
 // Name is the collection's name of the moment.
@@ -227,7 +239,7 @@ func (c *Collection) Flush(ctx context.Context) (FlushReceipt, error) {
 func (c *Collection) NumEntities() int64 {
 	var n int64
 	for _, p := range c.all() {
-		n += p.p.NumEntities()
+		n += p.NumEntities()
 	}
 	return n
 }

@@ -87,7 +87,7 @@ func (e *Engine) compactAll(ctx context.Context) error {
 // Compact merges the partition's sealed segments into as few as Options.CompactBytes allows, and rids them of deleted entities. The engine
 // does so by itself when it is worth it; Compact does it now.
 func (p *Partition) Compact(ctx context.Context) error {
-	if err := p.c.e.enter(); err != nil {
+	if err := p.c.enter(); err != nil {
 		return wrap("compact", err)
 	}
 	defer p.c.e.leave()

@@ -212,7 +212,7 @@ func (c *Collection) CreatePartition(ctx context.Context, name string) (*Partiti
 
 func (c *Collection) createPartition(ctx context.Context, name string) (*Partition, error) {
 	e := c.e
-	if err := e.enter(); err != nil {
+	if err := c.enter(); err != nil {
 		return nil, err
 	}
 	defer e.leave()
@@ -250,7 +250,7 @@ func (c *Collection) RenamePartition(ctx context.Context, from, to string) error
 
 func (c *Collection) renamePartition(ctx context.Context, from, to string) error {
 	e := c.e
-	if err := e.enter(); err != nil {
+	if err := c.enter(); err != nil {
 		return err
 	}
 	defer e.leave()
@@ -296,7 +296,7 @@ func (c *Collection) DropPartition(ctx context.Context, name string) error {
 
 func (c *Collection) dropPartition(ctx context.Context, name string) error {
 	e := c.e
-	if err := e.enter(); err != nil {
+	if err := c.enter(); err != nil {
 		return err
 	}
 	defer e.leave()

@@ -11,9 +11,8 @@
 //
 // # Caveats
 //
-//   - One process writes to a directory at a time; a second gets ErrLocked at once. A read-only open takes no lock.
-//     Beside a running writer it shows the store as of its opening; when the writer removes a file meanwhile, the
-//     open fails and may be tried again.
+//   - One process writes to a directory at a time; a second gets ErrLocked at once. A read-only open takes no lock: beside
+//     a running writer it shows the store as of its opening, and Engine.Refresh moves it on.
 //   - A search looks at every live row of growing segments, and of sealed ones that have no index of the field and
 //     metric: it is exact there, and its time grows with the rows. A filter is evaluated over every row, but for
 //     those that its primary keys and the bounds of chunks leave out.
@@ -45,7 +44,7 @@
 // after a crash all of its rows are there or none. It has one place in the commit order, its LSN. A read sees one
 // prefix of that order, over growing and sealed segments and all partitions concerned, whatever goes on meanwhile; a
 // read that begins after a write returned sees the write. All reads one snapshot from the beginning of its loop to
-// the end.
+// the end. Engine.NewSnapshot fixes such a view of the whole store for several reads, until it is closed.
 //
 // # Indexes
 //
@@ -100,8 +99,8 @@
 //
 // Close lets calls that write come to their end, gives up flushes (their callers get ErrClosed; the log keeps the
 // rows), ends the waits of writers for memory with ErrClosed, joins every goroutine, syncs log and catalogue, and
-// unlocks the directory. It does not flush: the next Open replays the log. It does not wait for reads: snapshots and
-// iterators in use stay valid until they end.
+// unlocks the directory. It does not flush: the next Open replays the log. It does not wait for reads: those that are
+// under way go on to their end. Snapshots of the whole store that are open are closed.
 //
 // # Contexts and errors
 //
@@ -158,6 +157,7 @@
 //	snapshot      a fixed view to read
 //	compaction    to merge sealed segments
 //	checkpoint    a copy of a store made while it runs
+//	backup        the same as a stream of bytes, whole or since an earlier one
 //	index         a derived search structure of a segment
 //
 // The files are drawn in docs/format, the whole is described in ARCHITECTURE.md.

@@ -39,7 +39,8 @@ type Engine struct {
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 
-	ddl sync.Mutex // orders changes of the registry; held around catalogue commits
+	ddl     sync.Mutex // orders changes of the registry; held around catalogue commits
+	applied uint64     // of a read-only engine: the last LSN that was read from the log; guarded by ddl
 
 	mu          sync.RWMutex // guards the registry; a Collection's mu may be locked under it
 	collections map[string]*Collection
@@ -50,6 +51,9 @@ type Engine struct {
 	indexer *indexer
 
 	trash trash
+
+	snapshotsMu sync.Mutex // guards what follows; nothing is locked under it
+	snapshots   map[string]*StoreSnapshot
 
 	compactWake chan struct{}
 	pacer       pacer
@@ -71,7 +75,7 @@ const (
 // It returns ErrLocked if another engine has the directory open for writing, and ErrCorrupt if the files are not what was written:
 // it never opens a part of a store.
 func Open(dir string, o *Options) (*Engine, error) {
-	e, err := open(dir, o.withDefaults())
+	e, err := openLive(dir, o.withDefaults())
 	if err != nil {
 		return nil, wrap("open "+dir, err)
 	}
@@ -121,6 +125,7 @@ func open(dir string, o Options) (_ *Engine, err error) {
 			e.wakeCompactor()
 		}
 	}
+	e.applied = e.env.Clock.Visible()
 	e.expectIndexes()
 	e.start("index codes", func(ctx context.Context) { e.indexer.run(ctx, false) })
 	e.start("index graphs", func(ctx context.Context) { e.indexer.run(ctx, true) })
@@ -192,6 +197,7 @@ func (e *Engine) shutDown() error {
 	defer e.gate.Unlock()
 	e.closed.Store(true)
 	e.background.Wait()
+	e.closeSnapshots()
 	var err error
 	if e.log != nil {
 		if e.cat.last.Load() > e.noted {

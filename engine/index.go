@@ -104,7 +104,7 @@ func (c *Collection) CreateIndex(ctx context.Context, x schema.Index) error {
 
 func (c *Collection) createIndex(ctx context.Context, x schema.Index) error {
 	e := c.e
-	if err := e.enter(); err != nil {
+	if err := c.enter(); err != nil {
 		return err
 	}
 	defer e.leave()
@@ -150,7 +150,7 @@ func (c *Collection) DropIndex(ctx context.Context, name string) error {
 
 func (c *Collection) dropIndex(ctx context.Context, name string) error {
 	e := c.e
-	if err := e.enter(); err != nil {
+	if err := c.enter(); err != nil {
 		return err
 	}
 	defer e.leave()

@@ -192,6 +192,10 @@ func (x *indexer) do(ctx context.Context, slow bool, c *Collection, p *Partition
 	close(x.changed)
 	x.changed = make(chan struct{})
 	x.mu.Unlock()
+	if !wanted && x.e.opts.ReadOnly {
+		s.DetachIndex(def.id)
+		return true
+	}
 	if !wanted {
 		if err := s.DropIndex(def.id); err != nil { // it was dropped while it was made
 			x.e.opts.Logger.Warn("removing a dropped index", "segment", s.ID(), "error", err)

@@ -37,6 +37,8 @@ func runAsChild() bool {
 		return false
 	case "write":
 		writeUntilKilled()
+	case "follow":
+		followWriter()
 	case "hold":
 		holdStore()
 	}

@@ -449,9 +449,15 @@ type reader interface {
 	Search(ctx context.Context, req *query.Search) ([]engine.Hit, error)
 }
 
+// store is an engine or a snapshot of it.
+type store interface {
+	Collections() []string
+	Collection(name string) (*engine.Collection, error)
+}
+
 // observe reads a store in every way, and checks that the ways agree. An error that the store returned is returned as it is;
 // a *wrongError tells of an answer that contradicts itself.
-func observe(ctx context.Context, eng *engine.Engine) (*observed, error) {
+func observe(ctx context.Context, eng store) (*observed, error) {
 	o := &observed{ledger: newLedger(), sealed: map[string]int64{}}
 	for _, name := range eng.Collections() {
 		c, err := eng.Collection(name)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/selkiedb/selkie/partition"
 )
@@ -13,6 +14,7 @@ type counters struct {
 	inserted, deleted, searches         atomic.Int64
 	seals, flushes, flushErrors, stalls atomic.Int64
 	flushedRows, flushedBytes, replayed atomic.Int64
+	refreshes                           atomic.Int64
 
 	indexBuilds, indexLoads, indexMerges, indexErrors, indexRejected        atomic.Int64
 	compactions, compactErrors, compactRead, compactWritten, compactDropped atomic.Int64
@@ -37,6 +39,7 @@ type Metrics struct {
 	Seals, Flushes, FlushErrors, Stalls int64
 	FlushedRows, FlushedBytes           int64
 	ReplayedRecords                     int64
+	Refreshes                           int64
 
 	Compactions, CompactErrors       int64
 	CompactReadBytes                 int64
@@ -46,6 +49,12 @@ type Metrics struct {
 	IndexMerges                int64 // indexes that were made of those of merged segments
 	IndexErrors, IndexRejected int64 // builds that went wrong, and files that could not be used
 	IndexBytes                 int64 // memory of indexes
+
+	Snapshots           int           // open
+	OldestSnapshot      time.Duration // age of the oldest one
+	SnapshotSegments    int           // that ended and are held by snapshots; one is counted for each
+	SnapshotDiskBytes   int64         // of these
+	SnapshotMemoryBytes int64         // of growing segments that are on disk by now
 
 	GrowingBytes, GrowingLimit int64 // memory of growing and sealing segments
 	CacheBytes                 int64
@@ -60,7 +69,7 @@ func (e *Engine) Metrics() Metrics {
 		InsertedRows: e.counters.inserted.Load(), DeletedRows: e.counters.deleted.Load(), Searches: e.counters.searches.Load(),
 		Seals: e.counters.seals.Load(), Flushes: e.counters.flushes.Load(), FlushErrors: e.counters.flushErrors.Load(),
 		Stalls: e.counters.stalls.Load(), FlushedRows: e.counters.flushedRows.Load(), FlushedBytes: e.counters.flushedBytes.Load(),
-		ReplayedRecords: e.counters.replayed.Load(), VisibleLSN: e.LSN(), CacheBytes: e.env.Cache.Bytes(),
+		ReplayedRecords: e.counters.replayed.Load(), Refreshes: e.counters.refreshes.Load(), VisibleLSN: e.LSN(), CacheBytes: e.env.Cache.Bytes(),
 	}
 	m.IndexBuilds, m.IndexLoads = e.counters.indexBuilds.Load(), e.counters.indexLoads.Load()
 	m.IndexMerges = e.counters.indexMerges.Load()
@@ -81,6 +90,7 @@ func (e *Engine) Metrics() Metrics {
 		m.Partitions++
 		m.Segments = m.Segments.Add(p.Stats())
 	}
+	e.snapshotMetrics(&m)
 	if e.log != nil {
 		s := e.log.Stats()
 		m.LogBytes, m.LogSyncs, m.LogWrittenBytes = e.log.Size(), int64(s.Syncs), int64(s.BytesWritten)
@@ -114,6 +124,7 @@ func (m Metrics) String() string {
 	line("seals", m.Seals)
 	line("flushes", m.Flushes)
 	line("flush errors", m.FlushErrors)
+	line("refreshes", m.Refreshes)
 	line("writer stalls", m.Stalls)
 	line("compactions", m.Compactions)
 	line("compaction errors", m.CompactErrors)
@@ -126,6 +137,10 @@ func (m Metrics) String() string {
 	line("index errors", m.IndexErrors)
 	line("indexes rejected", m.IndexRejected)
 	line("index bytes", m.IndexBytes)
+	line("snapshots", m.Snapshots)
+	line("oldest snapshot", m.OldestSnapshot)
+	line("snapshot segments", m.SnapshotSegments)
+	line("snapshot bytes", fmt.Sprintf("%d on disk, %d in memory", m.SnapshotDiskBytes, m.SnapshotMemoryBytes))
 	line("growing bytes", fmt.Sprintf("%d of %d", m.GrowingBytes, m.GrowingLimit))
 	line("cache bytes", m.CacheBytes)
 	line("log bytes", m.LogBytes)

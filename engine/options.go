@@ -20,10 +20,27 @@ const (
 	SyncNone     = wal.SyncNone
 )
 
+// LogTail is how much of the log a read-only engine reads: which writes it shows besides those that were flushed.
+type LogTail int
+
+const (
+	// LogTailAll reads every whole record: what an open for writing would recover. Beside a process that writes, that may be a write a moment
+	// before it is on disk and acknowledged.
+	LogTailAll LogTail = iota
+	// LogTailDurable reads the records that the log says are on disk. Under SyncAlways these are the acknowledged ones; under the other
+	// policies it lags behind by their delay.
+	LogTailDurable
+	// LogTailNone reads what was flushed and nothing else.
+	LogTailNone
+)
+
 // Options configure Open. The zero value, and nil, mean the defaults.
 type Options struct {
-	// ReadOnly opens the store without a lock and without changing a byte. The log is replayed in memory.
+	// ReadOnly opens the store without a lock and without changing a byte. The log is replayed in memory. Another process may write to the
+	// store meanwhile; see Engine.Refresh.
 	ReadOnly bool
+	// LogTail says how much of the log a read-only engine reads. Default: all of it.
+	LogTail LogTail
 	// MustExist refuses to make a new store. ReadOnly implies it.
 	MustExist bool
 

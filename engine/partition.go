@@ -56,7 +56,7 @@ func (p *Partition) usable() error {
 // The deadline of ctx is the timeout: when it passes first, Flush returns an error that wraps ctx.Err(), nothing is lost, and the
 // flush completes in the background. Flush may be called after every insert.
 func (p *Partition) Flush(ctx context.Context) (FlushReceipt, error) {
-	if err := p.c.e.enter(); err != nil {
+	if err := p.c.enter(); err != nil {
 		return FlushReceipt{}, wrap("flush", err)
 	}
 	defer p.c.e.leave()
@@ -69,7 +69,13 @@ func (p *Partition) Flush(ctx context.Context) (FlushReceipt, error) {
 
 // NumEntities is the number of live entities in sealed segments: exact at every instant, and as cheap as the number of segments is
 // small. Entities that are not flushed yet are in Stats and Count. After Close it is 0, as nothing is there to count.
-func (p *Partition) NumEntities() int64 { return p.p.NumEntities() }
+func (p *Partition) NumEntities() int64 {
+	if s := p.c.frozen; s != nil {
+		_, st := s.held.Describe(p.p.ID())
+		return st.Sealed
+	}
+	return p.p.NumEntities()
+}
 
 // Count is the number of live entities that a reader sees now, growing or sealed.
 func (p *Partition) Count(ctx context.Context) (int64, error) {
@@ -81,12 +87,20 @@ func (p *Partition) Count(ctx context.Context) (int64, error) {
 
 // Stats counts the partition's rows, segments and bytes.
 func (p *Partition) Stats() Stats {
-	_, s, _ := p.p.Describe() // a dropped partition has nothing
+	_, s := p.describe()
 	return s
 }
 
 // Segments lists the partition's segments: sealed ones first, then those that wait to be written, then growing ones.
 func (p *Partition) Segments() []SegmentInfo {
-	infos, _, _ := p.p.Describe() // a dropped partition has nothing
+	infos, _ := p.describe()
 	return infos
+}
+
+func (p *Partition) describe() ([]SegmentInfo, Stats) {
+	if s := p.c.frozen; s != nil {
+		return s.held.Describe(p.p.ID())
+	}
+	infos, st, _ := p.p.Describe() // a dropped partition has nothing
+	return infos, st
 }

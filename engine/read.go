@@ -92,6 +92,9 @@ func (c *Collection) acquire(parts []*Partition) (*partition.Snapshot, error) {
 		}
 		return c.fixed.share()
 	}
+	if c.frozen != nil {
+		return c.frozen.acquire(c, parts)
+	}
 	for {
 		list := parts
 		if list == nil {

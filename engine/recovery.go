@@ -232,11 +232,12 @@ func (e *Engine) openPartitions(snap *edit) error {
 func (e *Engine) openLog(walFirst, logLSN, lastLSN uint64) error {
 	opts := wal.Options{
 		FS: e.fs, Dir: e.fs.PathJoin(e.dir, logDir), Policy: e.opts.Sync, SyncInterval: e.opts.SyncInterval, MaxFileSize: e.opts.LogFileBytes,
-		FirstSeq: walFirst, MinLSN: lastLSN, HeldLSN: logLSN, ReadOnly: e.opts.ReadOnly, Logger: e.opts.Logger,
-		Durable: e.env.Clock.Durable, Failed: e.logFailed,
+		FirstSeq: walFirst, MinLSN: lastLSN, HeldLSN: logLSN, ReadOnly: e.opts.ReadOnly, DurableOnly: e.opts.LogTail == LogTailDurable,
+		Logger: e.opts.Logger, Durable: e.env.Clock.Durable, Failed: e.logFailed,
 	}
-	if e.opts.ReadOnly && walFirst == 0 {
-		return nil // a crash came before the log was begun
+	if e.opts.ReadOnly && (walFirst == 0 || e.opts.LogTail == LogTailNone) {
+		e.env.Clock.Restart(lastLSN)
+		return nil // a crash came before the log was begun, or it is not wanted
 	}
 	byID := map[uint64]*Collection{}
 	for _, c := range e.collections {
@@ -274,6 +275,9 @@ func (e *Engine) replay(byID map[uint64]*Collection, lsn uint64, payload []byte)
 		return e.badRecord(lsn, err)
 	}
 	if place > e.cat.opened {
+		if e.opts.ReadOnly && e.newestPlace() >= place {
+			return wal.ErrStop // another process has edited the catalogue since it was read: this is behind what was asked for
+		}
 		return &CorruptionError{
 			Path: e.fs.PathJoin(e.dir, catalogueName(e.cat.opened>>32)), Offset: -1, Kind: "stale",
 			Err: fmt.Errorf("it ends with edit %d of file %d; when LSN %d was logged there was edit %d of file %d",

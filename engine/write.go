@@ -97,7 +97,7 @@ func (c *Collection) write(ctx context.Context, kind partition.Kind, to *Partiti
 
 func (c *Collection) tryWrite(ctx context.Context, kind partition.Kind, to *Partition, in input) (WriteResult, error) {
 	e := c.e
-	if err := e.enter(); err != nil {
+	if err := c.enter(); err != nil {
 		return WriteResult{}, err
 	}
 	defer e.leave()
@@ -196,7 +196,7 @@ func (c *Collection) deleteKeys(ctx context.Context, keys column.Keys, from *Par
 
 func (c *Collection) tryDelete(ctx context.Context, keys column.Keys, from *Partition) (WriteResult, error) {
 	e := c.e
-	if err := e.enter(); err != nil {
+	if err := c.enter(); err != nil {
 		return WriteResult{}, err
 	}
 	defer e.leave()

@@ -154,11 +154,17 @@ func (p *Partition) Describe() ([]SegmentInfo, Stats, error) {
 		return nil, Stats{}, err
 	}
 	defer s.Release()
+	infos, st := s.describe(p.id)
+	return infos, st, nil
+}
+
+// describe lists the segments of a snapshot of one partition.
+func (s *Snapshot) describe(id uint64) ([]SegmentInfo, Stats) {
 	v := s.pins[0]
 	var infos []SegmentInfo
 	var st Stats
 	add := func(i SegmentInfo, view segment.View) {
-		i.Partition = p.id
+		i.Partition = id
 		i.Rows = int64(view.Rows())
 		i.Live = i.Rows - int64(view.Dead().Count())
 		infos = append(infos, i)
@@ -210,7 +216,7 @@ func (p *Partition) Describe() ([]SegmentInfo, Stats, error) {
 		st.MemoryBytes += g.MemoryBytes()
 		views = views[1:]
 	}
-	return infos, st, nil
+	return infos, st
 }
 
 // NumEntities is the number of live rows in sealed segments. It costs a look at each segment, not at rows.

@@ -411,13 +411,18 @@ func indexError(path string, err error) error {
 // DropIndex takes the definition's index from the segment, and removes its file. Searches that use it go on to their end; its memory goes with
 // the last. A build of it that runs ends with ErrIndexDropped. It is no error if there is neither index nor file.
 func (s *Sealed) DropIndex(id uint64) error {
+	s.DetachIndex(id)
+	return s.removeIndexFile(id)
+}
+
+// DetachIndex is DropIndex that leaves the file: it is another process's.
+func (s *Sealed) DetachIndex(id uint64) {
 	s.indexes.mu.Lock()
+	defer s.indexes.mu.Unlock()
 	s.indexes.swap(id, nil)
 	if b := s.indexes.builds[id]; b != nil {
 		b.dropped = true
 	}
-	s.indexes.mu.Unlock()
-	return s.removeIndexFile(id)
 }
 
 // removeIndexFile removes the definition's file, if it is there.

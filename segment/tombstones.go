@@ -45,6 +45,17 @@ func (t *Tombstones) Reset(dead *Dead, lsn uint64) {
 	t.marked.Store(dead)
 }
 
+// Settle adds the rows to those that are dead, and has all that is known so far count at the LSN. REQUIRES: nobody calls At meanwhile, and no
+// tombstone has a greater LSN.
+func (t *Tombstones) Settle(rows []uint32, lsn uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := t.marked.Load().With(rows)
+	t.pending, t.unsaved = nil, nil
+	t.marked.Store(next)
+	t.folded.Store(&foldedDead{dead: next, upTo: lsn})
+}
+
 // Has reports whether the row carries a tombstone, visible or not yet.
 func (t *Tombstones) Has(row uint32) bool { return t.marked.Load().Has(row) }
 

@@ -23,6 +23,8 @@ var (
 	ErrDiskFull = errors.New("wal: disk full")
 	// ErrVersion says that a file is intact, and of a format version that this code does not know.
 	ErrVersion = errors.New("unknown format version")
+	// ErrStop is returned by a replay function to end the replay of a read-only log before the record.
+	ErrStop = errors.New("wal: replay was ended")
 	// ErrReadOnly says that the log was opened with Options.ReadOnly.
 	ErrReadOnly = errors.New("wal: log is read-only")
 )

@@ -82,6 +82,9 @@ type Options struct {
 	HeldLSN uint64
 	// ReadOnly replays and does nothing else: no file is created, written or removed, no goroutine is started.
 	ReadOnly bool
+	// DurableOnly ends the replay of a read-only log at the last record that the log itself says is on disk. What another
+	// process is writing at this moment is left out.
+	DurableOnly bool
 	// Durable is called from the log's goroutine, with rising LSNs: every record <= lsn is durable in the sense
 	// of Policy. It must not block for long, and must not call Close or Sync.
 	Durable func(lsn uint64)

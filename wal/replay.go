@@ -67,7 +67,13 @@ func (r *recoverer) run() error {
 		r.rec.headers = append(r.rec.headers, h)
 	}
 	for i := range r.rec.files {
-		if err := r.replayFile(i); err != nil {
+		err := r.replayFile(i)
+		if r.opts.ReadOnly && errors.Is(err, ErrStop) {
+			r.rec.files, r.rec.headers = r.rec.files[:i+1], r.rec.headers[:i+1]
+			r.rec.lastLSN = r.rec.files[i].lastLSN
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -180,16 +186,16 @@ func (r *recoverer) replayFile(i int) error {
 	r.win.reset(fh, h.size)
 
 	c := cursor{off: fileHeaderLen, chain: h.crc, lsn: h.prev.lsn, next: h.firstLSN}
-	for c.off < end && !c.rotated {
-		ok, err := r.step(f, h, &c)
-		if err != nil {
+	if last && r.opts.DurableOnly {
+		if end, err = r.durableEnd(f, h); err != nil {
 			return err
 		}
-		if !ok {
-			break
-		}
 	}
+	rest, err := r.walk(f, h, &c, end, last)
 	f.off, f.lastLSN = c.off, c.lsn
+	if err != nil {
+		return err
+	}
 	if !last {
 		next := r.rec.headers[i+1].prev
 		if c.off != next.end || c.rotated {
@@ -212,13 +218,6 @@ func (r *recoverer) replayFile(i int) error {
 	if c.rotated {
 		return corrupt(r.path(fileName(f.seq+1)), 0, KindMissing, "%s says that it exists", fileName(f.seq))
 	}
-	rest, err := r.win.scanRest(c.off, h.salt)
-	if err != nil {
-		return fmt.Errorf("wal: read %s: %w", f.path, err)
-	}
-	if rest.covering >= 0 {
-		return corrupt(f.path, c.off, KindFrame, "the frame at %d knew %d bytes to be durable", rest.covering, rest.durable)
-	}
 	if rest.nonZero {
 		r.opts.Logger.Info("wal: torn tail ends the log", "file", f.path, "offset", c.off, "lsn", c.lsn)
 	}
@@ -227,6 +226,62 @@ func (r *recoverer) replayFile(i int) error {
 	r.rec.settled = max(fileHeaderLen, int64(c.durable))
 	r.rec.vacant = c.off == fileHeaderLen && !rest.nonZero
 	return nil
+}
+
+// walk delivers the records up to end, or, in the last file, to where the log ends, and tells what stands behind.
+func (r *recoverer) walk(f *file, h fileHeader, c *cursor, end int64, last bool) (rest remainder, err error) {
+	for {
+		for c.off < end && !c.rotated {
+			ok, err := r.step(f, h, c)
+			if err != nil {
+				return rest, err
+			}
+			if !ok {
+				break
+			}
+		}
+		if !last || c.rotated || r.opts.DurableOnly && c.off >= end {
+			return rest, nil
+		}
+		if rest, err = r.win.scanRest(c.off, h.salt); err != nil {
+			return rest, fmt.Errorf("wal: read %s: %w", f.path, err)
+		}
+		if rest.covering < 0 {
+			return rest, nil
+		}
+		// Another process may have written both since the first of them was looked at.
+		r.win.reset(r.win.f, h.size)
+		if ok := r.opts.ReadOnly && r.written(c.off, h); !ok {
+			return rest, corrupt(f.path, c.off, KindFrame, "the frame at %d knew %d bytes to be durable", rest.covering, rest.durable)
+		}
+	}
+}
+
+// written reports whether there is a valid frame at an offset.
+func (r *recoverer) written(off int64, h fileHeader) bool {
+	if off+frameHeaderLen > h.size {
+		return false
+	}
+	head, err := r.win.at(off, frameHeaderLen)
+	if err != nil {
+		return false
+	}
+	fr, ok := decodeFrameHeader(head, off, h.salt)
+	if !ok || fr.span() > h.size-off {
+		return false
+	}
+	b, err := r.win.at(off, fr.span())
+	return err == nil && checksum(b[frameHeaderLen:][:fr.length]) == fr.payloadCRC && allZero(b[frameHeaderLen+int(fr.length):])
+}
+
+// durableEnd is up to where the log says that a file is on disk. Nothing is delivered.
+func (r *recoverer) durableEnd(f *file, h fileHeader) (int64, error) {
+	dry := recoverer{opts: r.opts, from: math.MaxUint64}
+	dry.win.reset(r.win.f, h.size)
+	c := cursor{off: fileHeaderLen, chain: h.crc, lsn: h.prev.lsn, next: h.firstLSN}
+	_, err := dry.walk(f, h, &c, h.size, true)
+	r.win.reset(r.win.f, h.size)
+	return max(fileHeaderLen, int64(c.durable)), err
 }
 
 // step reads the frame at the cursor. ok is false if there is no valid frame; an error says that the frame is
