@@ -46,6 +46,8 @@ func storeCases() []Case {
 		simple("mixed", "searches of an indexed partition, alone and while another goroutine inserts", 3, mixedTasks),
 		simple("filter", "searches by filters that let 0.1 to 99 % of the rows through: at random, like the query, unlike it", 3, filterTasks),
 		simple("merge", "the index of two segments' rows, made of theirs by a compaction, beside one that is built anew; halves, and nine tenths with one", 3, mergeTasks),
+		simple("backup", "a backup to a file and a store restored from it, beside plain writes of as many bytes", 3, backupTasks),
+		simple("checkpoint", "a checkpoint while another goroutine inserts", 3, checkpointTasks),
 		simple("upsert", "upserts of 1,000 rows a call, growing and sealed", 3, changeTasks("upsert")),
 	}
 }

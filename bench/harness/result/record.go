@@ -165,6 +165,7 @@ func (r *Record) Key() string {
 var outcomes = []string{
 	ChosenRecall, "segments_after", "search_us_after", "inserted", "compact_s", "rebuild_s", "of_rebuild", "compact_passed_s", "rebuild_passed_s",
 	"merged_recall", "rebuilt_recall", "scan_gb_per_s", "sum_gb_per_s", "code_mb", "share_of_sum", "anonymous_mb", "anonymous_bytes_per_row", "peak_per_index",
+	"mb_per_s", "write_mb_per_s", "share_of_write",
 }
 
 // ChosenRecall is the parameter that holds the recall on the half of the queries by which search parameters are chosen.
