@@ -71,7 +71,7 @@ func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
 		return Result{}, err
 	}
 	a.lock()
-	lsn, err := a.commit(ctx, rec)
+	lsn, leads, err := a.commit(ctx, rec)
 	if err != nil {
 		a.unlock()
 		e.Log.Discard(rec)
@@ -80,6 +80,9 @@ func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
 	res, err := a.apply(lsn)
 	a.unlock()
 	e.Clock.Applied(lsn)
+	if leads {
+		e.Log.FinishLeading()
+	}
 	if err != nil {
 		return Result{}, err
 	}
@@ -272,24 +275,24 @@ func (a *application) unlock() {
 	a.locked = a.locked[:0]
 }
 
-// commit checks the write against what is there and gets its LSN. REQUIRES: the locks are held.
-func (a *application) commit(ctx context.Context, rec *wal.Record) (uint64, error) {
+// commit checks the write against what is there and gets its LSN, and perhaps the lead of the log. REQUIRES: the locks are held.
+func (a *application) commit(ctx context.Context, rec *wal.Record) (lsn uint64, leads bool, err error) {
 	if a.targetDropped() {
-		return 0, ErrDropped
+		return 0, false, ErrDropped
 	}
 	if err := a.find(ctx); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if a.w.Kind == KindInsert && len(a.found) > 0 {
-		return 0, a.duplicates()
+		return 0, false, a.duplicates()
 	}
 	if err := a.makeRoom(); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if err := ctx.Err(); err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	return a.env.Log.Append(rec)
+	return a.env.Log.AppendLeading(rec)
 }
 
 // targetDropped reports whether a partition that the call names is gone. One that is only looked through for older rows of the keys

@@ -89,9 +89,18 @@ func (l *Log) Prepare(ctx context.Context, payload []byte) (*Record, error) {
 // durable; until then the payload belongs to the log. On an error (poisoned, closed) the room is given back.
 func (l *Log) Append(r *Record) (lsn uint64, err error) {
 	l.mu.Lock()
+	err = l.appendLocked(r)
+	l.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	kick(l.wake)
+	return r.lsn, nil
+}
+
+func (l *Log) appendLocked(r *Record) (err error) {
 	if r.used {
-		l.mu.Unlock()
-		return 0, errors.New("wal: append: record was already appended or discarded")
+		return errors.New("wal: append: record was already appended or discarded")
 	}
 	r.used = true
 	if err = l.refuseLocked(); err == nil && l.last.Load() >= math.MaxUint64-1 {
@@ -99,16 +108,13 @@ func (l *Log) Append(r *Record) (lsn uint64, err error) {
 	}
 	if err != nil {
 		l.releaseLocked(r)
-		l.mu.Unlock()
-		return 0, err
+		return err
 	}
 	r.lsn = l.last.Load() + 1
 	l.last.Store(r.lsn)
 	l.queue = append(l.queue, r)
 	l.queued.Add(1)
-	l.mu.Unlock()
-	kick(l.wake)
-	return r.lsn, nil
+	return nil
 }
 
 // Discard gives an unused reservation back. It does nothing for a record that was appended or discarded.

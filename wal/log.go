@@ -41,6 +41,9 @@ type Log struct {
 	err     error // the poison
 	closing bool
 
+	// Who owns the writer's state: its goroutine while it is at work, or the caller of AppendLeading. Never both.
+	writing, leading bool
+
 	queue    []*Record // appended, not yet taken by the writer; in LSN order
 	inFlight int64     // payload bytes from Prepare until durable: what QueueBytes bounds
 	waiters  []*waiter // in Prepare, first come first served
@@ -294,6 +297,7 @@ func (l *Log) Close() error {
 		l.failWaitersLocked(ErrClosed)
 		l.mu.Unlock()
 		close(l.stop)
+		kick(l.wake) // the writer may wait for a leader that is done
 		l.wg.Wait()
 		if l.dir == nil {
 			return
@@ -356,7 +360,7 @@ func (l *Log) Stats() Stats {
 	return s
 }
 
-// poison refuses all further writes, once. Called by the writer only.
+// poison refuses all further writes, once. Called by the owner of the writer only.
 func (l *Log) poison(cause error) {
 	l.mu.Lock()
 	err := fmt.Errorf("%w: %w", ErrPoisoned, cause)

@@ -85,7 +85,7 @@ type Options struct {
 	// DurableOnly ends the replay of a read-only log at the last record that the log itself says is on disk. What another
 	// process is writing at this moment is left out.
 	DurableOnly bool
-	// Durable is called from the log's goroutine, with rising LSNs: every record <= lsn is durable in the sense
+	// Durable is called from the log's goroutine or FinishLeading, with rising LSNs: every record <= lsn is durable in the sense
 	// of Policy. It must not block for long, and must not call Close or Sync.
 	Durable func(lsn uint64)
 	// Failed is called once, when the log is poisoned: records appended and not yet reported by Durable will

@@ -15,7 +15,7 @@ const (
 )
 
 // writer is the log's one writing goroutine. Everything here is owned by it (by Open before it starts, and by Close
-// after it ended).
+// after it ended), or for one group by the caller of AppendLeading: Log.writing and Log.leading say by whom.
 //
 // Each turn takes all queued records as one group and writes it, syncs it if the policy says so, writes a mark that
 // carries the new durable offset, and only then reports the group as durable. Nothing of the next group is written
@@ -41,21 +41,34 @@ type writer struct {
 	syncTime time.Duration
 	crowd    int64 // records in the last group, and in the queue when it became durable
 	vain     int   // waits of gather in which no record came, in a row; beyond maxVain, groups since
+
+	led       error // what went wrong in AppendLeading
+	wholeSync bool  // SyncTo syncs instead of beginning to
 }
 
 // run is the writer's loop. It ends when the log is closed and drained, or poisoned.
+// INVARIANT: whoever gives it something to do kicks Log.wake afterwards, or leads and kicks it in the end.
 func (w *writer) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
+		if owner, poisoned := w.claim(); poisoned {
+			return
+		} else if !owner {
+			<-w.l.wake
+			continue
+		}
 		w.gather()
+		interval := w.unsynced && w.l.opts.Policy == SyncInterval
+		due := interval && !time.Now().Before(w.deadline)
 		w.l.mu.Lock()
 		pending, closing := len(w.l.queue) > 0, w.l.closing
 		wanted := len(w.l.syncWaiters) > 0
+		w.l.writing = due || wanted || pending || closing
 		w.l.mu.Unlock()
 
 		var err error
-		switch due := w.unsynced && w.l.opts.Policy == SyncInterval && !time.Now().Before(w.deadline); {
+		switch {
 		case due, wanted && !pending:
 			err = w.sync()
 		case pending:
@@ -66,7 +79,7 @@ func (w *writer) run() {
 			}
 		default:
 			var tick <-chan time.Time
-			if w.unsynced && w.l.opts.Policy == SyncInterval {
+			if interval { // then nobody leads
 				timer.Reset(time.Until(w.deadline))
 				tick = timer.C
 			}
@@ -124,8 +137,15 @@ const (
 )
 
 // writeGroup writes all that is queued.
-// Commit point under SyncAlways: the return of SyncData.
 func (w *writer) writeGroup() error {
+	if err := w.beginGroup(); err != nil {
+		return err
+	}
+	return w.endGroup()
+}
+
+// beginGroup hands all that is queued to the operating system.
+func (w *writer) beginGroup() error {
 	enter, err := w.take()
 	if err != nil {
 		return err
@@ -152,6 +172,12 @@ func (w *writer) writeGroup() error {
 	if !w.unsynced {
 		w.unsynced, w.deadline = true, time.Now().Add(w.l.opts.SyncInterval)
 	}
+	return nil
+}
+
+// endGroup makes the group as durable as the policy wants it, and reports it.
+// Commit point under SyncAlways: the return of SyncData.
+func (w *writer) endGroup() (err error) {
 	if w.l.opts.Policy == SyncAlways {
 		err = w.syncAndMark()
 	}
@@ -288,11 +314,18 @@ func (w *writer) mark() error {
 // syncFile makes everything written to cur durable. It does not touch what is still in buf.
 func (w *writer) syncFile() error {
 	w.count(0, 1)
-	if err := w.cur.f.SyncData(); err != nil {
-		return fmt.Errorf("wal: sync %s: %w", w.cur.path, err)
+	if err := w.syncError(w.cur.f.SyncData()); err != nil {
+		return err
 	}
 	w.durable, w.unsynced = w.bufOff, false
 	return nil
+}
+
+func (w *writer) syncError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("wal: sync %s: %w", w.cur.path, err)
 }
 
 // finish marks the end and syncs, if anything was written to cur.
