@@ -26,6 +26,7 @@ type chunks struct {
 	width int
 	shift uint // log2 of the rows a chunk holds
 	dir   atomic.Pointer[[][]byte]
+	slab  []byte // of which the next chunks are cut; the writer's
 }
 
 func newChunks(width int) *chunks {
@@ -39,16 +40,7 @@ func newChunks(width int) *chunks {
 	return c
 }
 
-// alignedBytes allocates n bytes that begin at a multiple of eight, so that any element type may be read in place.
-func alignedBytes(n int) []byte {
-	if n == 0 {
-		return nil
-	}
-	words := make([]uint64, (n+7)/8)
-	return unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), n)
-}
-
-// reserve makes room for the rows [0, rows) and returns the directory and the bytes that were newly allocated.
+// reserve makes room for the rows [0, rows) and returns the bytes that were newly allocated.
 func (c *chunks) reserve(rows uint32) (grown int64) {
 	if rows == 0 {
 		return 0
@@ -77,8 +69,9 @@ func (c *chunks) reserve(rows uint32) (grown int64) {
 		if len(next) == 0 && int(rows) <= 1<<c.shift {
 			size = c.width * min(1<<bits.Len32(max(rows, firstRows)-1), 1<<c.shift)
 		}
-		next = append(next, alignedBytes(size))
-		grown += int64(size)
+		chunk, more := c.piece(size, len(next))
+		next = append(next, chunk)
+		grown += more
 	}
 	c.dir.Store(&next)
 	return grown

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/segment/internal/probe"
@@ -42,7 +43,9 @@ func (t *keyTable) reserve(n int) (grown int64) {
 	if size == len(old) {
 		return 0
 	}
-	next := make([]atomic.Uint64, size)
+	// No one else sees it yet, so it is filled without atomic stores, each of which would wait for memory.
+	raw := alignedBytes(size * 8)
+	fresh := unsafe.Slice((*uint64)(unsafe.Pointer(&raw[0])), size)
 	mask := size - 1
 	for i := range old {
 		v := old[i].Load()
@@ -50,11 +53,12 @@ func (t *keyTable) reserve(n int) (grown int64) {
 			continue
 		}
 		j := probe.Start(v, size)
-		for next[j].Load() != 0 {
+		for fresh[j] != 0 {
 			j = (j + 1) & mask
 		}
-		next[j].Store(v)
+		fresh[j] = v
 	}
+	next := unsafe.Slice((*atomic.Uint64)(unsafe.Pointer(&raw[0])), size)
 	t.slots.Store(&next)
 	return int64(size-len(old)) * 8
 }

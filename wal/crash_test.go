@@ -77,7 +77,11 @@ func (s *crashScript) run() error {
 
 func (s *crashScript) use(l *wal.Log, a *acks) error {
 	for i := range 24 {
-		lsn, err := appendOne(l, payload(l.LastLSN()+1, scriptPayload))
+		appendIt := appendOne
+		if i%3 == 0 {
+			appendIt = leadOne
+		}
+		lsn, err := appendIt(l, payload(l.LastLSN()+1, scriptPayload))
 		if err != nil {
 			return err
 		}

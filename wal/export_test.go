@@ -71,3 +71,10 @@ func Layout(image []byte) (frames []struct {
 	}
 	return frames
 }
+
+// Resting tells whether the writer goroutine has nothing to do and nobody leads.
+func Resting(l *Log) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.writing && !l.leading && len(l.queue) == 0
+}

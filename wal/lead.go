@@ -1,7 +1,12 @@
 package wal
 
-// leadMax bounds the record of a leader: its caller does other work while the log waits for it, in proportion to the record.
-const leadMax = 1 << 20
+// leadMin is the size from which on a payload is worth leading for, where files are not tiny: below, the hand-overs cost little, and
+// those who append meanwhile are better served by a goroutine that does nothing else. leadMax bounds how long they wait for a
+// leader's other work, which is in proportion to its record.
+const (
+	leadMin = directPayload
+	leadMax = 1 << 20
+)
 
 // AppendLeading is Append for a caller that has more to do before it needs the record durable. If the record is large and nobody else
 // uses the log, the caller leads: it has handed the record to the operating system, and the disk has begun with it, when AppendLeading
@@ -49,7 +54,7 @@ func (l *Log) FinishLeading() {
 // mayLeadLocked tells whether the caller that appends r may be the writer for one group: the writer rests, r is all there is, the file
 // that is being written has room for it, and a sync is what acknowledges it.
 func (l *Log) mayLeadLocked(r *Record) bool {
-	return l.opts.Policy == SyncAlways && len(r.payload) >= directPayload && len(r.payload) <= leadMax &&
+	return l.opts.Policy == SyncAlways && int64(len(r.payload)) >= min(leadMin, l.opts.MaxFileSize/64) && len(r.payload) <= leadMax &&
 		!l.writing && !l.leading && !l.closing && l.err == nil &&
 		len(l.queue) == 0 && l.inFlight == r.span && len(l.waiters) == 0 && len(l.syncWaiters) == 0 &&
 		len(l.bins) > 0 && l.bins[0].active && l.bins[0].room() >= r.charge
