@@ -265,43 +265,43 @@ func (s *Sealed) walkChunks(ctx context.Context, c *columnMeta, from, to int, fn
 	return err
 }
 
-// Verify reads every block of the segment, and every chunk against its own checksum.
+// Verify reads every block of the segment once, and checks every chunk against its own checksum. What no pair of keys lies in, Open has read.
 func (s *Sealed) Verify(ctx context.Context) error {
+	seen := make(map[*columnMeta]int, len(s.meta.columns))
 	for _, t := range []*table{s.rows, s.vecs} {
 		if t == nil {
 			continue
 		}
-		if err := t.verify(); err != nil {
+		err := t.walk(ctx, nil, func(k, v []byte) (bool, error) {
+			kind, field, n := parseTableKey(k)
+			if kind != kindChunk {
+				return true, nil
+			}
+			c := s.cols[field]
+			if c == nil || s.tableOf(c) != t || int(n) != seen[c] || int(n) >= len(c.sums) {
+				return false, &CorruptionError{
+					Path: t.path, Offset: t.lastAt.Load(), Kind: "format", Err: fmt.Errorf("chunk %d of field %d does not belong here", n, field),
+				}
+			}
+			if crc32.Checksum(v, castagnoli) != c.sums[n] {
+				return false, &CorruptionError{
+					Path: t.path, Offset: t.lastAt.Load(), Kind: "checksum", Err: fmt.Errorf("chunk %d of field %d is not the one that was written", n, field),
+				}
+			}
+			seen[c]++
+			return true, nil
+		})
+		if err != nil {
 			return err
 		}
 	}
 	for i := range s.meta.columns {
-		if err := s.verifyColumn(ctx, &s.meta.columns[i]); err != nil {
-			return err
+		if c := &s.meta.columns[i]; seen[c] != len(c.sums) {
+			return &CorruptionError{
+				Path: s.tableOf(c).path, Offset: -1, Kind: "format",
+				Err: fmt.Errorf("%d chunks of field %d, %d were written", seen[c], c.field, len(c.sums)),
+			}
 		}
 	}
 	return nil
-}
-
-func (s *Sealed) verifyColumn(ctx context.Context, c *columnMeta) error {
-	t := s.tableOf(c)
-	next := 0
-	err := t.walk(ctx, tableKey(nil, kindChunk, c.field, 0), func(k, v []byte) (bool, error) {
-		kind, field, n := parseTableKey(k)
-		if kind != kindChunk || field != c.field || int(n) != next || next == len(c.sums) {
-			return false, nil
-		}
-		if crc32.Checksum(v, castagnoli) != c.sums[next] {
-			return false, &CorruptionError{
-				Path: t.path, Offset: t.lastAt.Load(), Kind: "checksum",
-				Err: fmt.Errorf("chunk %d of field %d is not the one that was written", next, c.field),
-			}
-		}
-		next++
-		return true, nil
-	})
-	if err == nil && next != len(c.sums) {
-		err = &CorruptionError{Path: t.path, Offset: -1, Kind: "format", Err: fmt.Errorf("%d chunks of field %d, %d were written", next, c.field, len(c.sums))}
-	}
-	return err
 }
