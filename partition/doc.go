@@ -36,7 +36,8 @@
 //	Clock.swap    held for reading while versions are pinned, for writing while one is swapped
 //	Clock.mu      and segment.Tombstones.mu, flushQueue.mu, Budget.mu: leaves, held for a few instructions
 //
-// Under a shard's lock a write looks up its keys in memory and asks the log for an LSN, which never blocks. It may
+// Under a shard's lock a write looks up its keys in memory and asks the log for an LSN, which does not wait for the disk; a large
+// record of a lone writer is handed to the operating system there. It may
 // read a sealed segment there in one case: a segment that was flushed after the write looked through the sealed ones
 // without a lock. The log's sync is waited for outside of all locks. Env.Sealed is called under shard locks,
 // Env.Commit and Env.Flushed under none.

@@ -46,7 +46,8 @@ type Result struct {
 //  2. under the locks of the shards that the keys hash to, in all partitions of the scope: what holds the keys now; refuse
 //     duplicates; the log gives the LSN
 //  3. still under the locks: apply to memory, invisible as yet, while the log writes and syncs
-//  4. wait for the sync
+//  4. wait for the sync, or do it if the log gave the lead in 2: with a large record and no other writer about, 2 has also written the record
+//     and had the disk begin, and no goroutine is handed anything
 //
 // Commit point: the record is durable when the log's sync returns. ctx is heeded until the log gives the LSN; from then on
 // the write's fate is the log's and Apply waits to learn it.

@@ -26,7 +26,6 @@ type chunks struct {
 	width int
 	shift uint // log2 of the rows a chunk holds
 	dir   atomic.Pointer[[][]byte]
-	slab  []byte // of which the next chunks are cut; the writer's
 }
 
 func newChunks(width int) *chunks {
@@ -38,6 +37,22 @@ func newChunks(width int) *chunks {
 	c.shift = min(uint(bits.Len(uint(rows))-1), maxChunkShift)
 	c.dir.Store(&[][]byte{})
 	return c
+}
+
+// populateBytes is the size from which on memory is had from the system at once.
+const populateBytes = 64 << 10
+
+// alignedBytes allocates n bytes that begin at a multiple of eight, so that any element type may be read in place.
+func alignedBytes(n int) []byte {
+	if n == 0 {
+		return nil
+	}
+	words := make([]uint64, (n+7)/8)
+	b := unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), n)
+	if n >= populateBytes {
+		populate(b)
+	}
+	return b
 }
 
 // reserve makes room for the rows [0, rows) and returns the bytes that were newly allocated.
@@ -69,9 +84,8 @@ func (c *chunks) reserve(rows uint32) (grown int64) {
 		if len(next) == 0 && int(rows) <= 1<<c.shift {
 			size = c.width * min(1<<bits.Len32(max(rows, firstRows)-1), 1<<c.shift)
 		}
-		chunk, more := c.piece(size, len(next))
-		next = append(next, chunk)
-		grown += more
+		next = append(next, alignedBytes(size))
+		grown += int64(size)
 	}
 	c.dir.Store(&next)
 	return grown

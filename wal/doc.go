@@ -8,6 +8,9 @@
 //	lsn, err := log.Append(r)           // gets the next LSN; never blocks
 //	...                                 // Options.Durable(n), n >= lsn: acknowledge
 //
+// A caller with a large record and the log for itself may write and sync it itself, and do other work while the disk is
+// at it: AppendLeading and FinishLeading, in place of Append.
+//
 // # Invariants
 //
 //  1. LSNs are dense: each record has the LSN before it plus one. Only a new file may jump ahead, and its header says
@@ -26,7 +29,7 @@
 //
 // # Concurrency
 //
-// One writer goroutine owns the current file; one preparer goroutine makes the next file ahead. Both are started by
+// One writer goroutine owns the current file, but for the group of a caller that leads; one preparer goroutine makes the next file ahead. Both are started by
 // Open, labelled for pprof (selkie=wal-writer, wal-preparer) and joined by Close; a read-only log has none. Two locks:
 // Log.truncMu before Log.mu. Neither callback (Durable, Failed) is called with a lock held.
 //

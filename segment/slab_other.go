@@ -1,7 +1,0 @@
-//go:build !linux
-
-package segment
-
-import "unsafe"
-
-func adviseHuge(unsafe.Pointer, int) {}
