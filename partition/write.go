@@ -78,11 +78,16 @@ func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
 		e.Log.Discard(rec)
 		return Result{}, err
 	}
+	var ahead sync.WaitGroup
+	if leads { // it is likely to come again at once, and the other processors have little to do
+		ahead.Go(a.ahead())
+	}
 	res, err := a.apply(lsn)
 	a.unlock()
 	e.Clock.Applied(lsn)
 	if leads {
 		e.Log.FinishLeading()
+		ahead.Wait()
 	}
 	if err != nil {
 		return Result{}, err
@@ -466,6 +471,28 @@ func (a *application) apply(lsn uint64) (Result, error) {
 		a.env.Clock.Fail(err)
 	}
 	return res, err
+}
+
+// ahead returns what has memory ready for as many rows as the write adds, for the next one. REQUIRES: the locks are held, makeRoom was called.
+func (a *application) ahead() func() {
+	type need struct {
+		g    *segment.Growing
+		rows int
+	}
+	var needs []need
+	for _, part := range a.w.Parts {
+		growing := part.Partition.version.Load().growing
+		for _, g := range growing {
+			if g != nil {
+				needs = append(needs, need{g, part.Batch.Rows / len(growing)})
+			}
+		}
+	}
+	return func() {
+		for _, n := range needs {
+			n.g.Ahead(n.rows)
+		}
+	}
 }
 
 // bury puts tombstones on the rows that were found and returns how many of them were alive.

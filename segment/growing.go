@@ -138,6 +138,16 @@ func (g *Growing) Append(b *column.Batch, lsn uint64, now time.Time) error {
 	return nil
 }
 
+// Ahead has the memory for about n rows ready that Append will need next: getting it takes longer than filling it. It may be called
+// beside the one writer.
+func (g *Growing) Ahead(n int) {
+	for _, c := range g.cols {
+		if c.fixed != nil && !g.sealed.Load() {
+			g.bytes.Add(c.fixed.ahead(n))
+		}
+	}
+}
+
 // holds reports whether a row's primary key is the i-th of the list.
 func (g *Growing) holds(row uint32, keys column.Keys, i int) bool {
 	raw, _ := g.cols[g.key].value(row)

@@ -26,6 +26,7 @@ type chunks struct {
 	width int
 	shift uint // log2 of the rows a chunk holds
 	dir   atomic.Pointer[[][]byte]
+	spare spareChunks
 }
 
 func newChunks(width int) *chunks {
@@ -37,22 +38,6 @@ func newChunks(width int) *chunks {
 	c.shift = min(uint(bits.Len(uint(rows))-1), maxChunkShift)
 	c.dir.Store(&[][]byte{})
 	return c
-}
-
-// populateBytes is the size from which on memory is had from the system at once.
-const populateBytes = 64 << 10
-
-// alignedBytes allocates n bytes that begin at a multiple of eight, so that any element type may be read in place.
-func alignedBytes(n int) []byte {
-	if n == 0 {
-		return nil
-	}
-	words := make([]uint64, (n+7)/8)
-	b := unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), n)
-	if n >= populateBytes {
-		populate(b)
-	}
-	return b
 }
 
 // reserve makes room for the rows [0, rows) and returns the bytes that were newly allocated.
@@ -83,6 +68,12 @@ func (c *chunks) reserve(rows uint32) (grown int64) {
 		size := full
 		if len(next) == 0 && int(rows) <= 1<<c.shift {
 			size = c.width * min(1<<bits.Len32(max(rows, firstRows)-1), 1<<c.shift)
+		}
+		if size == full {
+			if b := c.spare.take(); b != nil {
+				next = append(next, b)
+				continue
+			}
 		}
 		next = append(next, alignedBytes(size))
 		grown += int64(size)

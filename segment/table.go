@@ -27,7 +27,7 @@ import (
 const (
 	tableFormat    = sstable.TableFormatPebblev7
 	tableBlockSize = 128 << 10 // smaller values share a block; a chunk has one to itself
-	bytesPerSync   = 1 << 20   // how much of a table is written before the disk is asked to begin with it
+	bytesPerSync   = 256 << 10 // how much of a table is written before the disk is asked to begin with it: what a sync of the log may wait for
 )
 
 // Cache keeps blocks of tables in memory; all segments of an engine share one.
