@@ -54,7 +54,8 @@ func (s *spareChunks) add(b []byte) {
 	s.chunks = append(s.chunks, b)
 }
 
-// ahead makes the full chunks that n rows take, as far as they are worth it, and returns the bytes newly allocated. One goroutine at a time.
+// ahead makes the full chunks that n rows take, as far as they are worth it, and returns the bytes newly allocated. Two at a time may make one
+// too many each.
 func (c *chunks) ahead(n int) (grown int64) {
 	size := c.width << c.shift
 	if size < populateBytes || n*c.width < populateBytes {
