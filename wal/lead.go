@@ -21,7 +21,7 @@ func (l *Log) AppendLeading(r *Record) (lsn uint64, leads bool, err error) {
 		l.mu.Unlock()
 		return 0, false, err
 	}
-	l.leading = leads
+	l.leading = l.leading || leads // another may lead already
 	l.mu.Unlock()
 	if !leads {
 		kick(l.wake)
