@@ -38,7 +38,7 @@ func (a *acks) durable(lsn uint64) {
 		panic(fmt.Sprintf("durable went back from %d to %d", a.lsn, lsn))
 	}
 	if a.failed != nil {
-		panic("durable after failed")
+		panic("durable after failed: " + a.failed.Error())
 	}
 	a.lsn = lsn
 	close(a.change)
