@@ -293,7 +293,8 @@ func TestFailedSync(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			var armed atomic.Bool
 			r := newFaultRun(func(op fsOp) error {
-				if op.kind == opSync && strings.Contains(op.path, file) && armed.CompareAndSwap(true, false) {
+				// A log file that is being prepared is synced with its metadata; no record depends on that.
+				if op.kind == opSync && strings.Contains(op.path, file) && (op.n == 1 || file != ".wal") && armed.CompareAndSwap(true, false) {
 					return &fs.PathError{Op: "sync", Path: op.path, Err: syscall.EIO}
 				}
 				return nil

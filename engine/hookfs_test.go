@@ -12,7 +12,7 @@ import (
 type fsOp struct {
 	kind fsKind
 	path string
-	n    int // bytes, if it writes
+	n    int // bytes, if it writes; of a sync, 1 if it leaves out metadata
 }
 
 type fsKind string
@@ -220,7 +220,7 @@ func (f *hookFile) Sync() error {
 }
 
 func (f *hookFile) SyncData() error {
-	if err := f.h.do(opSync, f.path, 0); err != nil {
+	if err := f.h.do(opSync, f.path, 1); err != nil {
 		return err
 	}
 	return f.File.SyncData()
