@@ -280,3 +280,13 @@ func (t *table) blockEnd(key []byte) (end int64, err error) {
 	n, err := t.r.EstimateDiskUsage(nil, key, sstable.ReadEnv{})
 	return int64(n), t.damaged(err)
 }
+
+// verify reads every block against its checksum.
+func (t *table) verify() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = t.damaged(fmt.Errorf("table layer: %v", r))
+		}
+	}()
+	return t.damaged(t.r.ValidateBlockChecksums())
+}
