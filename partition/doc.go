@@ -42,7 +42,7 @@
 // without a lock. The log's sync is waited for outside of all locks. Env.Sealed is called under shard locks,
 // Env.Commit and Env.Flushed under none.
 //
-// The package starts no goroutine but one that Env.Apply joins: Env.Go does, and whoever made the Env joins them. A write heeds its context until
+// The package starts no goroutine but those that Env.Apply joins: Env.Go does, and whoever made the Env joins them. A write heeds its context until
 // the log gave it an LSN; from then on its fate is the log's.
 //
 // The payload of a log record is drawn in docs/format/record.md. The steps of a write are numbered above Env.Apply,

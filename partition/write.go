@@ -41,7 +41,7 @@ type Result struct {
 
 // Apply checks a write, logs it, applies it and returns when it is durable (by the log's policy) and visible.
 //
-//  1. outside any lock: keys twice in the call; memory; the record's bytes and a place in the log's queue for them;
+//  1. outside any lock: keys twice in the call; memory; the record's bytes and a place in the log's queue for them, and beside that
 //     where sealed segments hold the keys
 //  2. under the locks of the shards that the keys hash to, in all partitions of the scope: what holds the keys now; refuse
 //     duplicates; the log gives the LSN
@@ -62,12 +62,8 @@ func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
 	}
 	a := newApplication(e, w)
 	defer a.end()
-	if err := a.locate(ctx); err != nil {
-		return Result{}, err
-	}
 	payload := takePayload()
-	*payload = w.encode(*payload, e.Catalogue())
-	rec, err := e.Log.Prepare(ctx, *payload)
+	rec, err := a.prepare(ctx, payload)
 	if err != nil {
 		return Result{}, err
 	}
@@ -230,6 +226,46 @@ const maxKeptKeys = 1 << 16
 
 // looks reports whether older rows of the keys matter to the write.
 func (a *application) looks() bool { return a.w.Kind != KindInsert || !a.w.AllowDuplicates }
+
+// largeRecord is the size from which on a record is made beside the search of the sealed segments: each takes some ten microseconds.
+const largeRecord = 64 << 10
+
+// prepare makes the record and gets its place in the log's queue, and searches the sealed segments. After an error it has neither.
+func (a *application) prepare(ctx context.Context, payload *[]byte) (rec *wal.Record, err error) {
+	record := func() {
+		*payload = a.w.encode(*payload, a.env.Catalogue())
+		rec, err = a.env.Log.Prepare(ctx, *payload)
+	}
+	if !a.searches() || a.size() < largeRecord {
+		if err := a.locate(ctx); err != nil {
+			return nil, err
+		}
+		record()
+		return rec, err
+	}
+	var beside sync.WaitGroup
+	beside.Go(record)
+	failed := a.locate(ctx)
+	beside.Wait()
+	if err == nil && failed != nil {
+		a.env.Log.Discard(rec)
+		return nil, failed
+	}
+	return rec, err
+}
+
+// searches reports whether there are sealed segments to look through.
+func (a *application) searches() bool {
+	return a.looks() && slices.ContainsFunc(a.w.Scope, func(p *Partition) bool { return len(p.version.Load().sealed) > 0 })
+}
+
+// size is that of the values to add, in bytes.
+func (a *application) size() (n int64) {
+	for _, part := range a.w.Parts {
+		n += part.Batch.Bytes()
+	}
+	return n
+}
 
 // locate searches the sealed segments, which may cost reads, before any lock is taken.
 func (a *application) locate(ctx context.Context) error {
