@@ -43,6 +43,7 @@ func storeCases() []Case {
 		simple("iterate", "all rows in the order of their keys, growing and sealed", 3, readTasks("iterate", result.Rate)),
 		simple("delete", "deletes of 1,000 keys a call, growing and sealed", 3, changeTasks("delete")),
 		simple("flush-each", "a flush after every insert of one row", 3, flushEachTasks),
+		simple("flush-many", "10,000 inserts of one row, each flushed, beside searches, plain syncs and a store of one flush", 1, flushManyTasks),
 		simple("mixed", "searches of an indexed partition, alone and while another goroutine inserts", 3, mixedTasks),
 		simple("filter", "searches by filters that let 0.1 to 99 % of the rows through: at random, like the query, unlike it", 3, filterTasks),
 		simple("merge", "the index of two segments' rows, made of theirs by a compaction, beside one that is built anew; halves, and nine tenths with one", 3, mergeTasks),
@@ -307,6 +308,19 @@ func flushEachTasks(b *Bench, _ *dataset.Set) []task {
 		})
 	}
 	return all
+}
+
+func flushManyTasks(b *Bench, _ *dataset.Set) []task {
+	count := 10_000
+	if b.Quick {
+		count = 40
+	}
+	return []task{{
+		verb: "flush-many", params: result.Params{"count": strconv.Itoa(count)}, figure: result.P50, durability: "always",
+		told: []string{
+			"sync_us", "syncs_each", "segments_most", "segments_end", "segments_rest", "p99_quiet_us", "p99_busy_x", "qps_x", "disk_x", "written_x",
+		},
+	}}
 }
 
 func mixedTasks(b *Bench, set *dataset.Set) []task {

@@ -204,6 +204,19 @@ func ask(threads, n int, prepare func() (func(i int) error, error)) (time.Durati
 	return took, nil
 }
 
+// readMicros reads the times that writeAnswers wrote.
+func readMicros(name string) ([]float32, error) {
+	raw, err := os.ReadFile(name + ".us")
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float32, len(raw)/4)
+	for i := range out {
+		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+	}
+	return out, nil
+}
+
 func writeAnswers(name string, answers []int32, micros []float32) error {
 	raw := make([]byte, 0, 4*len(answers))
 	for _, a := range answers {

@@ -34,7 +34,7 @@ import (
 //	iterate     folder                           seconds, rows
 //	delete      folder, batch, batches           seconds, rows
 //	upsert      folder, batch, batches           seconds, rows
-//	flush-each  count                            times of an insert of one row and a flush; then search_us_after, segments_after
+//	flush-each  count                            times of an insert of one row and a flush; what flushEach compares
 //	merge       share, ef                        see merge
 //	filter      percent, kind, count             times; recall
 //	backup      rows, restore                    see backup
@@ -368,8 +368,8 @@ func (s *selkie) reopen(ctx context.Context, args worker.Args) (worker.Args, err
 	return out, nil
 }
 
-// timed calls one operation many times, by one goroutine.
-func timed(args worker.Args, count int, operation func(i int) error) (worker.Args, error) {
+// timed calls one operation many times, by one goroutine. What is to be done between them is not part of the single times.
+func timed(args worker.Args, count int, operation func(i int) error, between ...func(i int) error) (worker.Args, error) {
 	micros := make([]float32, count)
 	begin := time.Now()
 	for i := range micros {
@@ -378,6 +378,11 @@ func timed(args worker.Args, count int, operation func(i int) error) (worker.Arg
 			return nil, err
 		}
 		micros[i] = float32(time.Since(each).Nanoseconds()) / 1000
+		for _, other := range between {
+			if err := other(i); err != nil {
+				return nil, err
+			}
+		}
 	}
 	out := worker.Args{}
 	out.Set("seconds", time.Since(begin).Seconds())
