@@ -43,6 +43,7 @@ func newCollection(e *Engine, r collectionRecord) *Collection {
 
 // add puts a partition into the collection.
 func (c *Collection) add(r partitionRecord, p *partition.Partition) *Partition {
+	defer c.limitRows()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	part := &Partition{c: c, p: p, name: r.name, hidden: r.hidden}

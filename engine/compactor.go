@@ -73,7 +73,7 @@ func (e *Engine) compactAll(ctx context.Context) error {
 	for more := true; more && ctx.Err() == nil; {
 		more = false
 		for _, p := range e.partitions() {
-			did, err := p.p.CompactDue(ctx, e.compactLimits())
+			did, err := p.p.CompactDue(ctx, e.compactLimitsOf(p.p))
 			if err != nil && !errors.Is(err, partition.ErrDropped) {
 				errs = errors.Join(errs, err)
 				continue
@@ -96,7 +96,7 @@ func (p *Partition) Compact(ctx context.Context) error {
 	}
 	ctx, stop := p.c.e.bind(ctx)
 	defer stop()
-	return wrap("compact", p.p.Compact(ctx, p.c.e.compactLimits()))
+	return wrap("compact", p.p.Compact(ctx, p.c.e.compactLimitsOf(p.p)))
 }
 
 // Compact is Partition.Compact for each partition of the collection.
@@ -135,16 +135,21 @@ func (e *Engine) commitCompaction(_ context.Context, c partition.CompactEdit) er
 }
 
 // indexMerged builds the indexes of a segment that was made of others. One that cannot be built is left to the indexer.
-func (e *Engine) indexMerged(ctx context.Context, p *partition.Partition, s *segment.Sealed, from []segment.MergeSource) error {
+func (e *Engine) indexMerged(ctx context.Context, p *partition.Partition, s *segment.Sealed, from []segment.MergeSource, room partition.Room) error {
 	c := e.collectionOf(p)
 	if c == nil {
 		return nil
 	}
-	b := segment.IndexBuild{TmpDir: e.env.TempDir, Workers: e.opts.IndexWorkers, MemoryBudget: e.opts.IndexBuildBytes, Mapped: e.opts.MapIndexes}
+	b := segment.IndexBuild{TmpDir: e.env.TempDir, Workers: e.compactWorkers(), MemoryBudget: room.IndexMemory}
 	for _, x := range c.indexList() {
 		if !x.built() {
 			continue
 		}
+		need, err := e.indexNeed(s, x)
+		if err != nil {
+			return err
+		}
+		b.Mapped = !e.fits(need.After)
 		if err := s.MergeIndex(ctx, x.spec, b, from); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -156,6 +161,11 @@ func (e *Engine) indexMerged(ctx context.Context, p *partition.Partition, s *seg
 		e.counters.indexMerges.Add(1)
 	}
 	return nil
+}
+
+// compactWorkers is how many goroutines build an index in a compaction: its share of those that any other build takes.
+func (e *Engine) compactWorkers() int {
+	return max(1, int(float64(e.opts.IndexWorkers)*e.opts.CompactShare))
 }
 
 // collectionOf finds the collection of a partition.
@@ -171,6 +181,7 @@ func (e *Engine) collectionOf(p *partition.Partition) *Collection {
 // compacted is told of each compaction.
 func (e *Engine) compacted(p *partition.Partition, r CompactReceipt, err error) {
 	n := &e.counters
+	e.diskFull("compaction", err)
 	level, msg := slog.LevelInfo, "compacted"
 	if err != nil {
 		n.compactErrors.Add(1)
@@ -179,6 +190,7 @@ func (e *Engine) compacted(p *partition.Partition, r CompactReceipt, err error) 
 			level = slog.LevelDebug
 		}
 	} else {
+		e.diskFound()
 		n.compactions.Add(1)
 		n.compactRead.Add(r.Read)
 		n.compactWritten.Add(r.Written)
@@ -229,11 +241,29 @@ type pacer struct {
 	work  int64 // what the counters said then
 }
 
+// begin starts the time of a compaction: what was before it is no work to rest for.
+func (x *pacer) begin(work int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.since, x.work = time.Now(), work
+}
+
+// foreground counts what others do.
+func (e *Engine) foreground() int64 {
+	return e.counters.searches.Load() + e.counters.inserted.Load() + e.counters.deleted.Load()
+}
+
+// yieldBytes is the size of a written chunk from which on a merge gives way to flushes.
+const yieldBytes = 64 << 10
+
 // restPiece is the least time that is rested at once: shorter rests are imprecise.
 const restPiece = 2 * time.Millisecond
 
 // pace rests for as long as the share asks for, unless nobody else did anything meanwhile.
-func (e *Engine) pace(int) {
+func (e *Engine) pace(bytes int) {
+	if bytes >= yieldBytes { // what merges tiny segments is done sooner than a flush
+		e.yield()
+	}
 	share := e.opts.CompactShare
 	if share >= 1 {
 		return
@@ -247,7 +277,7 @@ func (e *Engine) pace(int) {
 	if rest < restPiece {
 		return
 	}
-	work := e.counters.searches.Load() + e.counters.inserted.Load() + e.counters.deleted.Load()
+	work := e.foreground()
 	if busy < time.Second && work != x.work { // else the last compaction was long ago
 		t := time.NewTimer(rest)
 		defer t.Stop()

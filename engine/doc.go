@@ -20,7 +20,8 @@
 //     search visits each.
 //   - A primary key is unique within a partition, not within a collection. Only with a partition key, which hides the
 //     partitions, does Insert look through the whole collection. Upsert and Collection.Delete always do.
-//   - Growing segments live in memory: Options.GrowingBytes bounds them, and writers wait at the bound.
+//   - Growing segments live in memory: Options.GrowingBytes bounds them, and writers wait at the bound. Indexes live in memory too, unless
+//     Options.MemoryBudget or Options.MapIndexes says otherwise.
 //   - The slice behind a flat column (column.Int64, column.FloatVectorFlat, ...) is read during the call and must not
 //     be changed meanwhile.
 //   - Copy a store's directory only while no engine has it open for writing; Engine.Checkpoint copies while it is in use.
@@ -132,7 +133,7 @@
 //	catalogue.mu      orders edits; nothing is locked under it
 //
 // Close takes Engine.mu and Collection.mu before shard locks; by then it is alone. Goroutines are started by
-// Engine.start, labelled for pprof (selkie=...) and joined by Close: one ticker, one that merges segments, two that make indexes
+// Engine.start (schedule.go says which, how many and what goes first), labelled for pprof (selkie=...) and joined by Close: one ticker, one that merges segments, two that make indexes
 // (one loads files and codes rows, one builds graphs), and a flush for each partition that has one to do, Options.Flushers of them at
 // work. A build has Options.IndexWorkers of its own. The log has two more.
 //

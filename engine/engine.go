@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/pprof"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/selkiedb/selkie/internal/memory"
 	"github.com/selkiedb/selkie/partition"
 	"github.com/selkiedb/selkie/segment"
 	"github.com/selkiedb/selkie/wal"
@@ -46,7 +46,7 @@ type Engine struct {
 	collections map[string]*Collection
 
 	background sync.WaitGroup
-	flushers   chan struct{} // a place for each flush that may run
+	schedule   schedule
 
 	indexer *indexer
 
@@ -61,6 +61,7 @@ type Engine struct {
 	truncate sync.Mutex // one truncation of the log at a time
 	counters counters
 	failure  atomic.Pointer[error]
+	full     atomic.Bool // the disk, when something was written last
 }
 
 // Names inside a store's directory.
@@ -83,6 +84,9 @@ func Open(dir string, o *Options) (*Engine, error) {
 }
 
 func open(dir string, o Options) (_ *Engine, err error) {
+	if err := o.checkMemory(); err != nil {
+		return nil, err
+	}
 	made := 0
 	if !o.ReadOnly && !o.MustExist {
 		if made, err = makeDir(o.FS, dir); err != nil {
@@ -99,7 +103,7 @@ func open(dir string, o Options) (_ *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{dir: dir, opts: o, fs: o.FS, collections: map[string]*Collection{}, flushers: make(chan struct{}, o.Flushers)}
+	e := &Engine{dir: dir, opts: o, fs: o.FS, collections: map[string]*Collection{}, schedule: schedule{flushers: make(chan struct{}, o.Flushers)}}
 	e.ids = &autoID{now: o.Now}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -119,24 +123,26 @@ func open(dir string, o Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	if !o.ReadOnly {
-		e.start("ticker", e.tick)
+		e.start(workTicker, e.tick)
 		if o.CompactBytes > 0 {
-			e.start("compaction", e.compactor)
+			e.start(workCompact, e.compactor)
 			e.wakeCompactor()
 		}
 	}
 	e.applied = e.env.Clock.Visible()
 	e.expectIndexes()
-	e.start("index codes", func(ctx context.Context) { e.indexer.run(ctx, false) })
-	e.start("index graphs", func(ctx context.Context) { e.indexer.run(ctx, true) })
+	e.start(workCodes, func(ctx context.Context) { e.indexer.run(ctx, false) })
+	e.start(workGraphs, func(ctx context.Context) { e.indexer.run(ctx, true) })
 	e.indexer.wake()
 	return e, nil
 }
 
 func (e *Engine) newEnv() *partition.Env {
 	o := e.opts
+	whole := e.newMemory()
 	env := &partition.Env{
-		FS: e.fs, Clock: partition.NewClock(0), Cache: segment.NewCache(o.CacheBytes), Budget: partition.NewBudget(o.GrowingBytes),
+		FS: e.fs, Clock: partition.NewClock(0), Cache: segment.NewCache(o.CacheBytes),
+		Memory: whole, Budget: partition.NewBudget(o.GrowingBytes, whole),
 		Limits: partition.Limits{
 			SegmentBytes: o.SegmentBytes, SegmentRows: o.SegmentRows, MaxAge: o.MaxSegmentAge, MaxIdle: o.MaxSegmentIdle, MinIdleBytes: o.MinIdleBytes,
 		},
@@ -151,6 +157,7 @@ func (e *Engine) newEnv() *partition.Env {
 
 		CommitCompaction: e.commitCompaction,
 		Index:            e.indexMerged,
+		Room:             e.compactRoom,
 		Pace:             e.pace,
 		Compacted:        e.compacted,
 		Removed:          e.removed,
@@ -159,27 +166,6 @@ func (e *Engine) newEnv() *partition.Env {
 	env.Budget.Waiting = e.memoryWanted
 	env.Budget.Closing = e.ctx.Done()
 	return env
-}
-
-// start runs fn in a goroutine that Close joins.
-func (e *Engine) start(label string, fn func(ctx context.Context)) {
-	e.background.Add(1)
-	go pprof.Do(e.ctx, pprof.Labels("selkie", label), func(ctx context.Context) {
-		defer e.background.Done()
-		fn(ctx)
-	})
-}
-
-// goFlush runs a flush in the background when there is a place for it.
-func (e *Engine) goFlush(fn func(ctx context.Context)) {
-	e.start("flush", func(ctx context.Context) {
-		select {
-		case e.flushers <- struct{}{}:
-			defer func() { <-e.flushers }()
-		case <-ctx.Done(): // fn still has callers to answer
-		}
-		fn(ctx)
-	})
 }
 
 // Close ends the engine: calls that write are finished, flushes in the background are given up (the log keeps their rows), and the
@@ -334,7 +320,10 @@ func (e *Engine) flushed(p *partition.Partition, r partition.Receipt, err error)
 	if e.opts.Events.Flushed != nil {
 		e.opts.Events.Flushed(FlushEvent{Collection: coll, Partition: part, Receipt: r, Err: translate(err)})
 	}
+	e.diskFull("flush", err)
 	if err == nil {
+		e.diskFound()
+		e.settle()
 		e.indexer.wake()
 		e.wakeCompactor()
 		if err := e.truncateLog(); err != nil {
@@ -399,7 +388,7 @@ func (e *Engine) memoryWanted() {
 	used, limit := e.env.Budget.Used()
 	e.counters.stalls.Add(1)
 	if e.opts.Events.Stalled != nil {
-		e.opts.Events.Stalled(StallEvent{used, limit})
+		e.opts.Events.Stalled(StallEvent{UsedBytes: used, LimitBytes: limit, For: memory.Growing.String()})
 	}
 	parts := e.partitions()
 	slices.SortFunc(parts, func(a, b *Partition) int { return int(b.p.GrowingBytes() - a.p.GrowingBytes()) })
@@ -427,6 +416,7 @@ func (e *Engine) tick(ctx context.Context) {
 			p.p.SealDue(e.opts.Now())
 		}
 		e.boundLog()
+		e.settle()
 		e.indexer.wake() // what failed may be due again
 		e.wakeCompactor()
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/selkiedb/selkie/internal/memory"
 	"github.com/selkiedb/selkie/partition"
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/segment"
@@ -85,7 +86,7 @@ func (e *PartialFlushError) Error() string {
 func (e *PartialFlushError) Unwrap() error { return e.Err }
 
 func isDiskFull(err error) bool {
-	return errors.Is(err, wal.ErrDiskFull) || vfs.IsNoSpaceError(err)
+	return errors.Is(err, ErrDiskFull) || errors.Is(err, wal.ErrDiskFull) || vfs.IsNoSpaceError(err)
 }
 
 // wrap gives an error of the inner packages the engine's own kinds, and the name of the operation.
@@ -116,9 +117,9 @@ func translate(err error) error {
 		return &kindError{ErrDiskFull, err}
 	case errors.Is(err, wal.ErrPoisoned) && !errors.Is(err, ErrPoisoned):
 		return &kindError{ErrPoisoned, err}
-	case (errors.Is(err, wal.ErrClosed) || errors.Is(err, partition.ErrClosing)) && !errors.Is(err, ErrClosed):
+	case (errors.Is(err, wal.ErrClosed) || errors.Is(err, partition.ErrClosing) || errors.Is(err, memory.ErrClosing)) && !errors.Is(err, ErrClosed):
 		return &kindError{ErrClosed, err}
-	case errors.Is(err, wal.ErrTooLarge) && !errors.Is(err, ErrTooLarge):
+	case (errors.Is(err, wal.ErrTooLarge) || errors.Is(err, memory.ErrTooSmall)) && !errors.Is(err, ErrTooLarge):
 		return &kindError{ErrTooLarge, err}
 	case errors.Is(err, partition.ErrDropped) && !errors.Is(err, ErrNotFound):
 		return &kindError{ErrNotFound, err}

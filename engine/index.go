@@ -184,6 +184,7 @@ func (c *Collection) dropIndex(ctx context.Context, name string) error {
 
 // setIndex puts a definition into the collection, or takes it away.
 func (c *Collection) setIndex(id uint64, x *index) {
+	defer c.limitRows()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	next := maps.Clone(c.indexes)

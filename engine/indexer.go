@@ -218,16 +218,33 @@ func (x *indexer) work(ctx context.Context, slow bool, def *index, s *segment.Se
 	b := segment.IndexBuild{
 		TmpDir: x.e.env.TempDir, Workers: o.IndexWorkers, MemoryBudget: o.IndexBuildBytes, Mapped: o.MapIndexes,
 		Progress: func(done, total int) {
+			if slow {
+				x.e.yield()
+			}
 			x.mu.Lock()
 			defer x.mu.Unlock()
 			job.share = float64(done) / float64(max(total, 1))
 		},
 	}
+	need, err := x.e.indexNeed(s, def)
+	if err != nil {
+		return false, err
+	}
 	if slow {
+		if err := x.e.diskRoom("index build", need.Disk); err != nil {
+			return false, err
+		}
+		granted, release, err := x.e.buildRoom(ctx, need.Least, need.Most)
+		if err != nil {
+			return false, err
+		}
+		defer release()
+		b.MemoryBudget, b.Mapped = granted, !x.e.fits(need.After-need.Codes)
 		return false, s.BuildIndex(ctx, def.spec, b)
 	}
-	err = s.LoadIndex(ctx, def.spec, o.MapIndexes)
+	err = s.LoadIndex(ctx, def.spec, !x.e.fits(need.After))
 	if err == nil {
+		x.e.settle()
 		return true, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
@@ -237,6 +254,11 @@ func (x *indexer) work(ctx context.Context, slow bool, def *index, s *segment.Se
 			o.Events.IndexRejected(IndexRejectEvent{Segment: uint64(s.ID()), Index: def.def.Name, Err: translate(err)})
 		}
 	}
+	_, release, err := x.e.buildRoom(ctx, need.Codes, need.Codes)
+	if err != nil {
+		return false, err
+	}
+	defer release()
 	return false, s.CodeIndex(ctx, def.spec, b)
 }
 
@@ -247,6 +269,7 @@ func (x *indexer) report(c *Collection, p *Partition, def *index, s *segment.Sea
 	switch {
 	case err != nil:
 		n.indexErrors.Add(1)
+		x.e.diskFull("index build", err)
 	case loaded:
 		n.indexLoads.Add(1)
 	case info.State == segment.IndexReady:

@@ -41,6 +41,8 @@ func runAsChild() bool {
 		followWriter()
 	case "hold":
 		holdStore()
+	case "limited":
+		runLimited()
 	}
 	return true
 }

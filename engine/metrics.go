@@ -16,6 +16,8 @@ type counters struct {
 	flushedRows, flushedBytes, replayed atomic.Int64
 	refreshes                           atomic.Int64
 
+	indexUnloads, diskFull atomic.Int64
+
 	indexBuilds, indexLoads, indexMerges, indexErrors, indexRejected        atomic.Int64
 	compactions, compactErrors, compactRead, compactWritten, compactDropped atomic.Int64
 }
@@ -48,7 +50,11 @@ type Metrics struct {
 	IndexBuilds, IndexLoads    int64 // indexes of segments that were built, and read from their files
 	IndexMerges                int64 // indexes that were made of those of merged segments
 	IndexErrors, IndexRejected int64 // builds that went wrong, and files that could not be used
+	IndexUnloads               int64 // indexes that were mapped to give back their memory
 	IndexBytes                 int64 // memory of indexes
+	DiskFull                   int64 // writes, flushes, merges and builds that found no room on the disk
+
+	Memory MemoryUse
 
 	Snapshots           int           // open
 	OldestSnapshot      time.Duration // age of the oldest one
@@ -77,6 +83,8 @@ func (e *Engine) Metrics() Metrics {
 	m.CompactReadBytes, m.CompactWrittenBytes = e.counters.compactRead.Load(), e.counters.compactWritten.Load()
 	m.DroppedRows = e.counters.compactDropped.Load()
 	m.IndexErrors, m.IndexRejected = e.counters.indexErrors.Load(), e.counters.indexRejected.Load()
+	m.IndexUnloads, m.DiskFull = e.counters.indexUnloads.Load(), e.counters.diskFull.Load()
+	m.Memory = e.memoryUse()
 	m.GrowingBytes, m.GrowingLimit = e.env.Budget.Used()
 	e.mu.RLock()
 	m.Collections = len(e.collections)
@@ -132,6 +140,11 @@ func (m Metrics) String() string {
 	line("replayed records", m.ReplayedRecords)
 	line("refreshes", m.Refreshes)
 	line("writer stalls", m.Stalls)
+	line("indexes unloaded", m.IndexUnloads)
+	line("disk full", m.DiskFull)
+	line("memory", fmt.Sprintf("%d, %d at most, of %d", m.Memory.Total(), m.Memory.Peak, m.Memory.Limit))
+	line("memory by component", fmt.Sprintf("growing %d, writes %d, rows %d, indexes %d, cache %d, builds %d, queries %d",
+		m.Memory.Growing, m.Memory.Writes, m.Memory.Rows, m.Memory.Indexes, m.Memory.Cache, m.Memory.Builds, m.Memory.Queries))
 	line("compactions", m.Compactions)
 	line("compaction errors", m.CompactErrors)
 	line("compacted bytes", fmt.Sprintf("%d read, %d written", m.CompactReadBytes, m.CompactWrittenBytes))

@@ -51,6 +51,14 @@ type Options struct {
 	// SyncInterval is the time between syncs under the policy of that name. Default 100 ms.
 	SyncInterval time.Duration
 
+	// MemoryBudget bounds the memory of the whole engine: growing segments, batches on their way, indexes, the block cache, builds, merges and the
+	// scratch space of reads ask for their part of it. Writers wait when theirs is spent; merges and builds take what there is, or wait; indexes
+	// that were least used are mapped instead of loaded; segments are kept so small that their indexes can be built. A batch or a read that could
+	// never fit is refused with ErrTooLarge. GrowingBytes, CacheBytes, SegmentBytes and BatchBytes follow from it where they are not given; at
+	// least 16 MiB. The program itself, what the collector has not taken back yet and mapped files come on top: set GOMEMLIMIT to about
+	// one and a half times the budget, and the limit of the process to twice. Default 0: no common bound; then the bounds of the parts hold, and indexes
+	// and their builds take what they need.
+	MemoryBudget int64
 	// SegmentBytes is the size of its values at which a growing segment is sealed. Default 128 MiB; negative: no limit.
 	SegmentBytes int64
 	// SegmentRows is the number of rows at which a growing segment is sealed. Default 0: no limit.
@@ -76,6 +84,9 @@ type Options struct {
 	CacheBytes int64
 	// BatchBytes bounds the size of the values in one call. Default 64 MiB, Milvus's limit of a request.
 	BatchBytes int64
+	// DiskReserve is the space of the disk that merges and index builds leave free, so that writes, flushes and recovery have room: those that
+	// would not are put off, with ErrDiskFull. Default 256 MiB; negative: none.
+	DiskReserve int64
 	// Flushers is how many partitions are flushed side by side. Default 2.
 	Flushers int
 
@@ -120,6 +131,7 @@ func (o *Options) withDefaults() Options {
 	if o != nil {
 		out = *o
 	}
+	out.budgeted()
 	def := func(v *int64, d int64) {
 		if *v == 0 {
 			*v = d
@@ -140,6 +152,7 @@ func (o *Options) withDefaults() Options {
 	def(&out.CatalogueBytes, defaultCatalogueBytes)
 	def(&out.CacheBytes, 64<<20)
 	def(&out.BatchBytes, 64<<20)
+	def(&out.DiskReserve, 256<<20)
 	def(&out.CompactBytes, defaultCompactBytes)
 	def(&out.CompactRows, 2_000_000)
 	defTime(&out.CompactIdle, 10*time.Second)
@@ -175,9 +188,12 @@ func (o *Options) withDefaults() Options {
 type EventListener struct {
 	Sealed  func(SealEvent)
 	Flushed func(FlushEvent)
+	// Stalled tells that somebody has to wait for memory.
 	Stalled func(StallEvent)
-	Failed  func(FailEvent)
-	Indexed func(IndexEvent)
+	// DiskFull tells that a write, a flush, a merge or an index build found no room on the disk; not again before something was written.
+	DiskFull func(DiskFullEvent)
+	Failed   func(FailEvent)
+	Indexed  func(IndexEvent)
 	// Compacted tells of a merge of segments, or one that went wrong; then it will be tried again.
 	Compacted func(CompactEvent)
 	// IndexRejected tells of an index file that cannot be used. It is built again.
@@ -224,9 +240,19 @@ type IndexRejectEvent struct {
 	Err     error
 }
 
-// StallEvent tells that writers wait for memory.
+// StallEvent tells that somebody waits for memory: a write for that of growing segments, or whoever it names for a part of Options.MemoryBudget.
 type StallEvent struct {
 	UsedBytes, LimitBytes int64
+	For                   string // "growing segments", "writes", "builds", "queries"
+	WantedBytes           int64  // 0 for growing segments
+}
+
+// DiskFullEvent tells that there is no room on the disk. What it stopped can be tried again: a write by its caller; flushes, merges and builds
+// are by themselves.
+type DiskFullEvent struct {
+	Operation string // "write", "flush", "compaction", "index build"
+	FreeBytes int64  // -1 if it is not known
+	Err       error
 }
 
 // FailEvent tells that the store refuses writes until it is reopened.

@@ -120,6 +120,11 @@ func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Par
 		return nil, err
 	}
 	defer s.Release()
+	release, err := c.e.queryRoom(ctx, s.SearchBytes(len(plan.Queries), plan.Limit+plan.Offset, plan.Filter != nil))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	found, err := s.Search(ctx, partition.Nearest{
 		Field: plan.Field, Key: c.schema.PrimaryKey(), Metric: plan.Metric, K: plan.Limit + plan.Offset, Queries: plan.Queries,
 		Ef: plan.Ef, RefineK: plan.RefineK, Exact: plan.Exact, Parallel: plan.Parallel, Filter: plan.Filter,

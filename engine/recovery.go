@@ -243,6 +243,7 @@ func (e *Engine) openLog(walFirst, logLSN, lastLSN uint64) error {
 	for _, c := range e.collections {
 		byID[c.id] = c
 	}
+	opts.QueueBytes = e.opts.logQueueBytes()
 	log, err := wal.Open(opts, 0, func(lsn uint64, payload []byte) error {
 		return e.replay(byID, lsn, payload)
 	})

@@ -107,7 +107,13 @@ func (c *Collection) match(ctx context.Context, req *query.Select, parts []*Part
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	release, err := c.e.queryRoom(ctx, s.SearchBytes(0, 0, plan.Filter != nil))
+	if err != nil {
+		s.Release()
+		return nil, nil, nil, err
+	}
 	m, err := s.Match(ctx, plan.Filter)
+	release()
 	if err != nil {
 		s.Release()
 		return nil, nil, nil, err

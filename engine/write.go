@@ -92,6 +92,11 @@ func (in rowsOf) batch(c *Collection, o column.BuildOptions) (*column.Batch, err
 
 func (c *Collection) write(ctx context.Context, kind partition.Kind, to *Partition, in input) (WriteResult, error) {
 	r, err := c.tryWrite(ctx, kind, to, in)
+	if err == nil {
+		c.e.diskFound()
+	} else {
+		c.e.diskFull("write", err)
+	}
 	return r, wrap(kind.String(), err)
 }
 

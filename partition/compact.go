@@ -114,6 +114,17 @@ func (p *Partition) compact(ctx context.Context, in []candidateSegment, reason C
 		r.Inputs = append(r.Inputs, c.s.ID())
 		r.Read += c.bytes
 	}
+	room := Room{Release: func() {}}
+	if p.env.Room != nil {
+		var rows int64
+		for _, c := range in {
+			rows += c.live
+		}
+		if room, err = p.env.Room(ctx, p, rows, r.Read); err != nil {
+			return err
+		}
+	}
+	defer room.Release()
 	m := &merge{p: p, in: in}
 	m.look()
 	defer m.release()
@@ -123,7 +134,7 @@ func (p *Partition) compact(ctx context.Context, in []candidateSegment, reason C
 	if m.sealed != nil {
 		r.Output, r.Rows, r.Written = m.manifest.ID, int64(m.manifest.Rows), m.manifest.Bytes()
 		if p.env.Index != nil {
-			if err := p.env.Index(ctx, p, m.sealed, m.sources()); err != nil {
+			if err := p.env.Index(ctx, p, m.sealed, m.sources(), room); err != nil {
 				return err
 			}
 		}

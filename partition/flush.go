@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/selkiedb/selkie/internal/memory"
 	"github.com/selkiedb/selkie/segment"
 )
 
@@ -181,8 +182,15 @@ func (p *Partition) flushOnce(ctx context.Context) (Receipt, error) {
 	return r, nil
 }
 
-// readBackCache is the size of the cache through which a new segment is read back.
-const readBackCache = 1 << 20
+// buildMemory is about what it takes to write a segment of so many rows: their order, the hashes of their keys, a few chunks.
+func buildMemory(rows int) int64 { return int64(rows)*24 + 2<<20 }
+
+const (
+	// smallSegment is the size up to which a new segment is read back through the cache that it will be read by.
+	smallSegment = 256 << 10
+	// readBackCache is the size of the cache through which a larger one is read back.
+	readBackCache = 1 << 20
+)
 
 // build writes one segment and opens it, with the rows that live at the LSN.
 func (p *Partition) build(ctx context.Context, b *built, at uint64) error {
@@ -191,6 +199,9 @@ func (p *Partition) build(ctx context.Context, b *built, at uint64) error {
 	if err != nil || len(order) == 0 {
 		return err
 	}
+	// A flush waits for nobody: it is what gives memory back.
+	p.env.Memory.Add(memory.Builds, buildMemory(len(order)))
+	defer p.env.Memory.Add(memory.Builds, -buildMemory(len(order)))
 	first, last := b.from.LSNs()
 	b.order = order
 	b.manifest, b.sealed, err = p.write(ctx, segment.BuildSpec{ID: b.from.ID(), Shard: b.from.shard, MinLSN: first, MaxLSN: last}, views, order, at)
@@ -221,20 +232,30 @@ func (p *Partition) write(
 	if err != nil {
 		return none, nil, err
 	}
-	// Through a cache of its own, so that a large segment's blocks do not drive out those that readers use.
-	cache := segment.NewCache(readBackCache)
-	defer cache.Close()
-	check, err := segment.Open(fs, dir, man, p.schema, cache, nil, at)
-	if err != nil {
-		return none, nil, fmt.Errorf("reading back: %w", err)
-	}
-	err = check.Verify(ctx)
-	check.Unref()
-	if err != nil {
-		return none, nil, fmt.Errorf("reading back: %w", err)
+	if man.Bytes() > smallSegment {
+		// Through a cache of its own, so that its blocks do not drive out those that readers use.
+		cache := segment.NewCache(readBackCache)
+		defer cache.Close()
+		check, err := segment.Open(fs, dir, man, p.schema, cache, nil, at)
+		if err != nil {
+			return none, nil, fmt.Errorf("reading back: %w", err)
+		}
+		err = check.Verify(ctx)
+		check.Unref()
+		if err != nil {
+			return none, nil, fmt.Errorf("reading back: %w", err)
+		}
 	}
 	sealed, err := segment.Open(fs, dir, man, p.schema, env.Cache, nil, at)
-	return man, sealed, err
+	if err == nil && man.Bytes() <= smallSegment {
+		if err = sealed.Verify(ctx); err != nil {
+			sealed.Unref()
+		}
+	}
+	if err != nil {
+		return none, nil, fmt.Errorf("reading back: %w", err)
+	}
+	return man, sealed, nil
 }
 
 func (p *Partition) flushEdit(v *version, builds []built, at uint64) (FlushEdit, int64) {

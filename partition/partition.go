@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/selkiedb/selkie/internal/memory"
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/segment"
 	"github.com/selkiedb/selkie/wal"
@@ -22,7 +23,8 @@ type Env struct {
 	Clock  *Clock
 	Log    *wal.Log // nil during replay; takes no records in a read-only engine
 	Cache  *segment.Cache
-	Budget *Budget
+	Memory *memory.Budget
+	Budget *Budget // of growing and sealing segments, a part of Memory
 	Limits Limits
 	Logger *slog.Logger
 	Now    func() time.Time
@@ -42,7 +44,10 @@ type Env struct {
 	// CommitCompaction is Commit for a compaction.
 	CommitCompaction func(ctx context.Context, e CompactEdit) error
 	// Index builds the indexes of a segment that was made of others, before it takes their place. Nil: it is left to whoever sees to it later.
-	Index func(ctx context.Context, p *Partition, s *segment.Sealed, from []segment.MergeSource) error
+	Index func(ctx context.Context, p *Partition, s *segment.Sealed, from []segment.MergeSource, room Room) error
+	// Room is asked, before a compaction, for what it will take: memory, which may have to be waited for, and space on the disk. Nil: there is
+	// enough.
+	Room func(ctx context.Context, p *Partition, rows, bytes int64) (Room, error)
 	// Pace is called as a compaction writes; it may wait. Nil: as fast as it goes.
 	Pace func(bytes int)
 	// Compacted is told of each compaction.
@@ -62,6 +67,12 @@ type Limits struct {
 	MaxAge       time.Duration // since its first row
 	MaxIdle      time.Duration // since its last row, if it holds MinIdleBytes
 	MinIdleBytes int64
+}
+
+// Room is what a compaction was given.
+type Room struct {
+	IndexMemory int64  // bytes for building the indexes; 0: no bound
+	Release     func() // gives it back
 }
 
 // FlushEdit is what a flush makes durable in one step.
@@ -110,6 +121,7 @@ type Partition struct {
 	changing sync.Mutex // held from reading the version to swapping in a changed one; after the shards' locks, before Clock.swap
 	dropped  atomic.Bool
 	closed   atomic.Bool
+	mostRows atomic.Int64 // see LimitRows
 
 	flush flushQueue
 
@@ -158,6 +170,9 @@ func (p *Partition) ID() uint64 { return p.id }
 
 // Schema is the schema of the partition's rows.
 func (p *Partition) Schema() *schema.Schema { return p.schema }
+
+// LimitRows sets a number of rows at which a growing segment is sealed, besides Limits.SegmentRows; 0 for none.
+func (p *Partition) LimitRows(n int64) { p.mostRows.Store(n) }
 
 // shardOf routes a key. The hash is the same on every machine and for ever: see column.Keys.
 func (p *Partition) shardOf(hash uint64) int { return int(hash % uint64(len(p.shards))) }

@@ -57,9 +57,14 @@ func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
 			return Result{}, &DuplicateKeyError{Keys: []column.Key{w.Keys.At(i), w.Keys.At(j)}, Rows: []int{i, j}, Total: 2, Twice: true}
 		}
 	}
-	if err := e.Budget.wait(ctx); err != nil {
+	var bytes int64
+	for _, part := range w.Parts {
+		bytes += part.Batch.Bytes()
+	}
+	if err := e.Budget.enter(ctx, bytes); err != nil {
 		return Result{}, err
 	}
+	defer e.Budget.leave(bytes)
 	a := newApplication(e, w)
 	defer a.end()
 	payload := takePayload()
@@ -554,6 +559,8 @@ func (a *application) bury(lsn uint64) (n int) {
 func (p *Partition) isFull(g *segment.Growing) (SealReason, bool) {
 	switch l := p.env.Limits; {
 	case l.SegmentRows > 0 && int64(g.Rows()) >= l.SegmentRows:
+		return SealRows, true
+	case p.mostRows.Load() > 0 && int64(g.Rows()) >= p.mostRows.Load():
 		return SealRows, true
 	case l.SegmentBytes > 0 && g.RawBytes() >= l.SegmentBytes:
 		return SealBytes, true

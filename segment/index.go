@@ -107,6 +107,7 @@ type attachedIndex struct {
 	disk  int64
 	early bool         // mapped by a search before LoadIndex came to it: for searches it is there, for all others not yet
 	refs  atomic.Int64 // the segment's, and each running search's
+	used  atomic.Int64 // when a search used it last, in Unix seconds
 }
 
 // acquire adds a user, unless the last one has gone.
@@ -165,26 +166,6 @@ func (x *segmentIndexes) find(id uint64) *attachedIndex {
 		}
 	}
 	return nil
-}
-
-// memory is that of all indexes, and of the rows that were copied for them.
-func (x *segmentIndexes) memory() int64 {
-	var n int64
-	for _, a := range x.all() {
-		if a.acquire() {
-			n += a.ix.memory()
-			a.release()
-		}
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, c := range x.columns {
-		n += c.heap.Load()
-	}
-	if c := x.keys.Load(); c != nil {
-		n += c.heap.Load()
-	}
-	return n
 }
 
 // close detaches all. Nobody searches any more.

@@ -21,6 +21,9 @@ func (s *Sealed) MergeIndex(ctx context.Context, spec IndexSpec, b IndexBuild, f
 		return err
 	}
 	var parts []graph.Part
+	if from, err = s.within(spec, b, from); err != nil {
+		return err
+	}
 	for _, src := range from {
 		a := src.Sealed.indexes.find(spec.ID)
 		if a == nil || !a.acquire() {
@@ -37,7 +40,7 @@ func (s *Sealed) MergeIndex(ctx context.Context, spec IndexSpec, b IndexBuild, f
 		}
 		parts = append(parts, graph.Part{Index: d.g, Rows: src.Place})
 	}
-	if col == nil || len(parts) < len(from) {
+	if col == nil || len(parts) == 0 || len(parts) < len(from) {
 		return s.BuildIndex(ctx, spec, b)
 	}
 	running := &indexBuild{}
@@ -56,4 +59,37 @@ func (s *Sealed) MergeIndex(ctx context.Context, spec IndexSpec, b IndexBuild, f
 		return err
 	}
 	return s.finishIndex(ctx, col, spec, b, running, g)
+}
+
+// mergedRows is the number of rows from which on graphs are merged. A graph that is made of others many times over, from the smallest on, is
+// searched a sixth more slowly at equal recall; one of few rows is soon built anew.
+const mergedRows = 50_000
+
+// within returns the sources if a merge of their indexes keeps to its memory, and none if it does not. Indexes that are mapped are read into
+// memory for it.
+func (s *Sealed) within(spec IndexSpec, b IndexBuild, from []MergeSource) ([]MergeSource, error) {
+	if s.man.Rows < mergedRows {
+		return nil, nil
+	}
+	if b.MemoryBudget == 0 || spec.sparse() {
+		return from, nil
+	}
+	o := spec.Graph
+	o.Workers = b.Workers
+	need, err := o.MergeMemory(int(s.man.Rows), spec.Field.Dim)
+	if err != nil {
+		return nil, err
+	}
+	for _, src := range from {
+		if a := src.Sealed.indexes.find(spec.ID); a != nil && a.acquire() {
+			if d, ok := a.ix.(*denseIndex); ok && d.file != nil {
+				need += a.disk
+			}
+			a.release()
+		}
+	}
+	if need > b.MemoryBudget {
+		return nil, nil
+	}
+	return from, nil
 }

@@ -3,6 +3,7 @@ package segment
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/vector"
@@ -35,6 +36,9 @@ func (v *SealedView) SearchIndex(ctx context.Context, f *schema.Field, q *vector
 		return dst, IndexStats{}, false, nil
 	}
 	defer a.release()
+	if now := time.Now().Unix(); a.used.Load() != now {
+		a.used.Store(now)
+	}
 	if err := ctx.Err(); err != nil {
 		return dst, IndexStats{}, true, err
 	}

@@ -115,6 +115,12 @@ func (k *keptMatches) first(i int, key string, set *RowSet) {
 	k.keys[0], k.sets[0] = key, set
 }
 
+func (k *keptMatches) clear() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys, k.sets = nil, nil
+}
+
 func (k *keptMatches) bytes() (n int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

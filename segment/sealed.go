@@ -184,7 +184,7 @@ func (s *Sealed) Tombstones() *Tombstones { return s.tombs }
 
 // MemoryBytes is the memory held for the segment besides the shared cache.
 func (s *Sealed) MemoryBytes() int64 {
-	return s.filter.bytes() + s.indexes.memory() + s.matches.bytes()
+	return s.RowBytes() + s.IndexBytes()
 }
 
 // GreatestKey is the segment's largest primary key.

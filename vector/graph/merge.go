@@ -148,10 +148,15 @@ func checkParts(parts []Part, src Source, metric vector.Metric) error {
 	return nil
 }
 
+// mergeMemory is what a merge takes.
+func (o *Options) mergeMemory(n, stride int) int64 {
+	return int64(n)*int64(stride+8+8*o.Degree+40) + int64(o.Workers)*int64(o.workerRows())*int64(stride+40)
+}
+
 // planMerge checks that a merge keeps to its memory: the codes, the edges, those
 // from a part to the ones before, and some numbers a row.
 func (o *Options) planMerge(n, stride int) error {
-	need := int64(n)*int64(stride+8+8*o.Degree+40) + int64(o.Workers)*int64(o.workerRows())*int64(stride+40)
+	need := o.mergeMemory(n, stride)
 	if o.MemoryBudget > 0 && need > o.MemoryBudget {
 		return fmt.Errorf("%w: a graph of %d rows needs %d bytes to merge, the budget is %d", ErrMemory, n, need, o.MemoryBudget)
 	}

@@ -48,6 +48,8 @@ type Options struct {
 	// of rows, growing and at last equal. It is never called twice at once, and
 	// holds the build up while it runs.
 	Progress func(done, total int)
+
+	leastOnly bool // plan stops at the least memory
 }
 
 // Bounds of the options.
@@ -159,6 +161,9 @@ func (o *Options) plan(n, stride int) (plan, error) {
 		codes+2*edges+8*rows,
 		codes+edges+24*rows,
 	) + workers
+	if o.leastOnly {
+		return plan{peak: least}, nil
+	}
 	// Edges both ways are seldom as many as there is room for, so what they
 	// might need is not spent on lists.
 	room := max((codes+edges)*7/5, 16<<20)
@@ -186,6 +191,6 @@ func (o Options) Memory(rows, dim int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	p, err := o.plan(rows, (&quantizer{dim: dim, copies: 1, bits: 8}).rowBytes())
+	p, err := o.plan(rows, codeBytes(dim))
 	return p.peak, err
 }
