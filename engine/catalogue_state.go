@@ -93,25 +93,48 @@ func (s *state) check(e *edit) error {
 	if e.whole {
 		s = newState()
 	}
-	collections, partitions, segments := map[uint64]bool{}, map[uint64]bool{}, map[segment.ID]uint32{}
+	collections, partitions, segments := map[uint64]collectionRecord{}, map[uint64]partitionRecord{}, map[segment.ID]uint32{}
 	for _, c := range e.putCollections {
-		collections[c.id] = true
+		collections[c.id] = c
+	}
+	hasCollection := func(id uint64) bool {
+		_, old := s.collections[id]
+		_, fresh := collections[id]
+		return old || fresh
 	}
 	for _, p := range e.putPartitions {
-		if _, ok := s.collections[p.collection]; !ok && !collections[p.collection] {
+		if !hasCollection(p.collection) {
 			return fmt.Errorf("partition %d of collection %d %w", p.id, p.collection, ErrNotFound)
 		}
-		partitions[p.id] = true
+		partitions[p.id] = p
 	}
 	for _, x := range e.putIndexes {
-		if _, ok := s.collections[x.collection]; !ok && !collections[x.collection] {
+		if !hasCollection(x.collection) {
 			return fmt.Errorf("index %d of collection %d %w", x.id, x.collection, ErrNotFound)
 		}
 	}
-	knows := func(id uint64) bool { _, ok := s.partitions[id]; return ok || partitions[id] }
+	knows := func(id uint64) bool {
+		_, old := s.partitions[id]
+		_, fresh := partitions[id]
+		return old || fresh
+	}
+	shards := func(part uint64) int {
+		p, fresh := partitions[part]
+		if !fresh {
+			p = s.partitions[part]
+		}
+		c, fresh := collections[p.collection]
+		if !fresh {
+			c = s.collections[p.collection]
+		}
+		return max(1, c.schema.Shards)
+	}
 	for _, r := range e.addSegments {
 		if !knows(r.partition) {
 			return fmt.Errorf("segment %s of partition %d %w", r.manifest.ID, r.partition, ErrNotFound)
+		}
+		if n := shards(r.partition); r.manifest.Shard >= n {
+			return fmt.Errorf("segment %s of shard %d; partition %d has %d", r.manifest.ID, r.manifest.Shard, r.partition, n)
 		}
 		if _, ok := s.segments[r.manifest.ID]; ok || segments[r.manifest.ID] > 0 {
 			return fmt.Errorf("segment %s %w", r.manifest.ID, ErrExists)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/schema"
 )
 
 // Kind says what a write does.
@@ -62,6 +63,23 @@ func RecordHead(payload []byte) (collection, catalogue uint64, err error) {
 	}
 	return binary.LittleEndian.Uint64(payload[8:]), binary.LittleEndian.Uint64(payload[16:]), nil
 }
+
+// RecordPartition returns the first partition that an insert or upsert writes to.
+func RecordPartition(payload []byte) (id uint64, ok bool) {
+	if len(payload) < recordHeader+8 || Kind(payload[1]) != KindInsert && Kind(payload[1]) != KindUpsert {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint64(payload[recordHeader:]), true
+}
+
+// RecordFits reads a record as one to a collection of the schema, and tells why it is none.
+func RecordFits(payload []byte, s *schema.Schema) error {
+	_, err := DecodeWrite(payload, func(uint64) *Partition { return nil }, []*Partition{{schema: s}})
+	return err
+}
+
+// EncodeNote gives a record that writes nothing.
+func EncodeNote(catalogue uint64) []byte { return (&Write{Kind: KindNote}).encode(nil, catalogue) }
 
 // encode appends the record to dst.
 func (w *Write) encode(dst []byte, catalogue uint64) []byte {

@@ -121,7 +121,7 @@ func givePayload(p *[]byte) {
 // Note logs a record that writes nothing, and returns when it is durable: from then on a catalogue older than that of now is known for
 // what it is.
 func (e *Env) Note(ctx context.Context) error {
-	rec, err := e.Log.Prepare(ctx, (&Write{Kind: KindNote}).encode(nil, e.Catalogue()))
+	rec, err := e.Log.Prepare(ctx, EncodeNote(e.Catalogue()))
 	if err != nil {
 		return err
 	}
