@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/partition"
@@ -115,6 +116,7 @@ func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Par
 	if err != nil {
 		return nil, err
 	}
+	defer timed(plan.Explain)()
 	s, err := c.acquire(parts)
 	if err != nil {
 		return nil, err
@@ -127,7 +129,7 @@ func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Par
 	defer release()
 	found, err := s.Search(ctx, partition.Nearest{
 		Field: plan.Field, Key: c.schema.PrimaryKey(), Metric: plan.Metric, K: plan.Limit + plan.Offset, Queries: plan.Queries,
-		Ef: plan.Ef, RefineK: plan.RefineK, Exact: plan.Exact, Parallel: plan.Parallel, Filter: plan.Filter,
+		Ef: plan.Ef, RefineK: plan.RefineK, Exact: plan.Exact, Parallel: plan.Parallel, Filter: plan.Filter, Explain: plan.Explain,
 	})
 	if err != nil {
 		return nil, err
@@ -146,6 +148,15 @@ func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Par
 		}
 	}
 	return out, nil
+}
+
+// timed gives a receipt, if there is one, the time until what it returns is called, besides what it has.
+func timed(r *query.Receipt) func() {
+	if r == nil {
+		return func() {}
+	}
+	begin := time.Now()
+	return func() { r.Duration += time.Since(begin) }
 }
 
 // output reads the fields of hits. The primary key, which comes first and often alone, is known.

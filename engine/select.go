@@ -103,6 +103,7 @@ func (c *Collection) match(ctx context.Context, req *query.Select, parts []*Part
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	defer timed(plan.Explain)()
 	s, err := c.acquire(parts)
 	if err != nil {
 		return nil, nil, nil, err
@@ -112,7 +113,7 @@ func (c *Collection) match(ctx context.Context, req *query.Select, parts []*Part
 		s.Release()
 		return nil, nil, nil, err
 	}
-	m, err := s.Match(ctx, plan.Filter)
+	m, err := s.Match(ctx, plan.Filter, plan.Explain)
 	release()
 	if err != nil {
 		s.Release()
@@ -135,6 +136,7 @@ func (c *Collection) tryQuery(ctx context.Context, req *query.Select, parts []*P
 		return nil, err
 	}
 	defer s.Release()
+	defer timed(plan.Explain)()
 	if plan.Limit > query.MaxLimit || plan.Offset > query.MaxLimit-max(plan.Limit, 1) {
 		return nil, schema.Invalid("", plan.Limit, "limit and offset of a query must be at most %d together: iterate", query.MaxLimit)
 	}

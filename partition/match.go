@@ -3,9 +3,11 @@ package partition
 import (
 	"context"
 	"math/bits"
+	"time"
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/filter"
+	"github.com/selkiedb/selkie/query"
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/segment"
 )
@@ -16,17 +18,28 @@ type Matches struct {
 	sets []*segment.RowSet // by view; nil: all rows. Dead rows may be in them
 }
 
-// Match evaluates a filter; nil lets every row through.
-func (s *Snapshot) Match(ctx context.Context, e *filter.Expr) (*Matches, error) {
+// Match evaluates a filter; nil lets every row through. explain, if it is not nil, gets how that was done.
+func (s *Snapshot) Match(ctx context.Context, e *filter.Expr, explain *query.Receipt) (*Matches, error) {
 	m := &Matches{s: s, sets: make([]*segment.RowSet, len(s.views))}
+	if explain != nil {
+		s.explainAll(explain)
+	}
 	if e == nil {
 		return m, nil
 	}
 	key := e.String()
+	if explain != nil {
+		explain.Filter = key
+	}
 	for i, v := range s.views {
-		var err error
-		if m.sets[i], err = segment.Match(ctx, v, e, key); err != nil {
+		begin := time.Now()
+		set, by, err := segment.Match(ctx, v, e, key)
+		if err != nil {
 			return nil, err
+		}
+		m.sets[i] = set
+		if explain != nil {
+			explainMatch(&explain.Segments[i], set, by, time.Since(begin))
 		}
 	}
 	return m, nil

@@ -10,9 +10,12 @@ import (
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/filter"
+	"github.com/selkiedb/selkie/internal/force"
+	"github.com/selkiedb/selkie/query"
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/segment"
 	"github.com/selkiedb/selkie/vector"
+	"github.com/selkiedb/selkie/vector/graph"
 )
 
 // Hit is a row that a search found.
@@ -36,6 +39,8 @@ type Nearest struct {
 	Parallel int     // goroutines at most; less than 2: the caller's alone
 
 	Filter *filter.Expr // rows that may be found; nil: all
+
+	Explain *query.Receipt // gets what was done; nil: nobody asks
 }
 
 // candidate is a row that one segment's search found.
@@ -51,9 +56,12 @@ func (s *Snapshot) Search(ctx context.Context, n Nearest) ([][]Hit, error) {
 	w := searches.Get().(*search)
 	defer w.end()
 	w.begin(s, n)
+	if n.Explain != nil && n.Filter == nil {
+		s.explainAll(n.Explain)
+	}
 	if n.Filter != nil && !n.Filter.AlwaysTrue() {
 		var err error
-		if w.match, err = s.Match(ctx, n.Filter); err != nil {
+		if w.match, err = s.Match(ctx, n.Filter, n.Explain); err != nil {
 			return nil, err
 		}
 	}
@@ -182,18 +190,19 @@ func (w *search) runParallel(ctx context.Context, workers int) error {
 func (w *search) do(ctx context.Context, scan *scan, u unit) error {
 	view := w.s.views[u.view]
 	sealed, ok := view.(*segment.SealedView)
-	opts := w.indexSearch()
+	opts := w.indexSearch(ctx)
 	if w.match != nil {
 		if set := w.match.sets[u.view]; set != nil {
 			if set.Count == 0 {
 				return nil
 			}
-			opts.Allowed = set.Words
+			opts.Allowed, opts.Matches = set.Words, set.Count
 		}
 	}
 	if ok && !w.Exact {
 		for q := u.lo; q < u.hi; q++ {
-			hits, _, ok, err := sealed.SearchIndex(ctx, w.Field, w.Queries[q], opts, scan.hits[:0])
+			begin := w.now()
+			hits, stats, ok, err := sealed.SearchIndex(ctx, w.Field, w.Queries[q], opts, scan.hits[:0])
 			if err != nil {
 				return err
 			}
@@ -203,6 +212,7 @@ func (w *search) do(ctx context.Context, scan *scan, u unit) error {
 			}
 			scan.hits = hits
 			w.add(q, u.view, hits)
+			w.note(u.view, begin, stats.Plan.String(), stats, 1)
 		}
 		return nil
 	}
@@ -210,8 +220,8 @@ func (w *search) do(ctx context.Context, scan *scan, u unit) error {
 }
 
 // indexSearch is how each segment is searched.
-func (w *search) indexSearch() segment.IndexSearch {
-	o := segment.IndexSearch{K: w.K, Ef: w.Ef, Total: int(w.total)}
+func (w *search) indexSearch(ctx context.Context) segment.IndexSearch {
+	o := segment.IndexSearch{K: w.K, Ef: w.Ef, Total: int(w.total), Plan: graph.Plan(force.PlanOf(ctx))}
 	if w.RefineK > 0 {
 		o.Refine = int(math.Ceil(w.RefineK * float64(w.K)))
 	}
@@ -224,13 +234,17 @@ func (w *search) scan(ctx context.Context, scan *scan, view segment.View, u unit
 		return err
 	}
 	queries := w.Queries[u.lo:u.hi]
-	var allowed []uint64
-	if w.match != nil && w.match.sets[u.view] != nil {
-		allowed = w.match.sets[u.view].Words
+	var set *segment.RowSet
+	if w.match != nil {
+		set = w.match.sets[u.view]
 	}
-	if err := scan.run(ctx, view, w.Field, w.Metric, w.K, queries, allowed, before); err != nil {
+	begin := w.now()
+	scored, err := scan.run(ctx, view, w.Field, w.Metric, w.K, queries, set, before)
+	if err != nil {
 		return err
 	}
+	n := scored * len(queries)
+	w.note(u.view, begin, "scan of vectors", segment.IndexStats{Distances: n, Exact: n, Certain: true}, len(queries))
 	for q := range queries {
 		w.add(u.lo+q, u.view, scan.top[q].Sorted())
 	}
@@ -356,29 +370,35 @@ type scan struct {
 	hits   []vector.Hit
 	scores []float32
 	dead   []uint64
+	rows   []uint32
 }
 
-func (s *scan) run(ctx context.Context, view segment.View, f *schema.Field, m vector.Metric, k int, queries []*vector.Query, allowed []uint64, before func(a, b uint32) bool) error {
+func (s *scan) run(ctx context.Context, view segment.View, f *schema.Field, m vector.Metric, k int, queries []*vector.Query, set *segment.RowSet, before func(a, b uint32) bool) (scored int, err error) {
 	for len(s.top) < len(queries) {
 		s.top = append(s.top, vector.NewTopK(m, 0))
 	}
 	for q := range queries {
 		s.top[q].Reset(m, k, before)
 	}
+	if sealed, ok := view.(*segment.SealedView); ok && set != nil && set.Count < int(view.Rows())/gatherShare {
+		if scored, ok, err = s.gather(ctx, sealed, f, queries, set); ok || err != nil {
+			return scored, err
+		}
+	}
 	dead := view.Dead().Words(s.dead, 0, view.Rows())
-	if allowed != nil {
+	if set != nil {
 		if dead == nil {
-			dead = slices.Grow(s.dead[:0], len(allowed))[:len(allowed)]
+			dead = slices.Grow(s.dead[:0], len(set.Words))[:len(set.Words)]
 			clear(dead)
 		}
-		for i, w := range allowed {
+		for i, w := range set.Words {
 			dead[i] |= ^w
 		}
 	}
 	if dead != nil {
 		s.dead = dead
 	}
-	return view.Scan(ctx, f, 0, view.Rows(), func(first uint32, d column.Data) error {
+	return int(view.Rows()), view.Scan(ctx, f, 0, view.Rows(), func(first uint32, d column.Data) error {
 		if cap(s.scores) < d.Rows {
 			s.scores = make([]float32, d.Rows)
 		}

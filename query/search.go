@@ -37,6 +37,7 @@ type Search struct {
 	parallel   int
 	expr       string
 	values     map[string]any
+	explain    *Receipt
 
 	first [1]any // room for vectors
 }
@@ -131,6 +132,7 @@ type Plan struct {
 	Exact    bool
 	Parallel int          // at least 1
 	Filter   *filter.Expr // nil: every row
+	Explain  *Receipt     // nil: nobody asks
 }
 
 // maxEf and maxParallel bound what a request may ask for.
@@ -168,7 +170,7 @@ func (s *Search) Check(sch *schema.Schema, metrics map[string]vector.Metric) (*P
 	}
 	p := &Plan{
 		Field: f, Metric: s.metric, Limit: s.limit, Offset: s.offset,
-		Ef: s.ef, RefineK: s.refineK, Exact: s.exact, Parallel: max(s.parallel, 1),
+		Ef: s.ef, RefineK: s.refineK, Exact: s.exact, Parallel: max(s.parallel, 1), Explain: s.explain,
 	}
 	elem := ElementOf(f.Type)
 	if p.Metric == 0 {

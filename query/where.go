@@ -13,6 +13,7 @@ type Select struct {
 	partitions []string
 	limit      int
 	offset     int
+	explain    *Receipt
 }
 
 // Where begins a selection by an expression of the filter language (docs/filter.md). values are what templates {name} in it stand for. An
@@ -71,6 +72,8 @@ type SelectPlan struct {
 	Output []*schema.Field
 	Limit  int // 0: no limit
 	Offset int
+
+	Explain *Receipt // nil: nobody asks
 }
 
 // Check resolves the selection against a finished schema. Errors wrap schema.ErrInvalid; those of the expression are a *filter.Error.
@@ -81,7 +84,7 @@ func (s *Select) Check(sch *schema.Schema) (*SelectPlan, error) {
 	if s.offset < 0 {
 		return nil, schema.Invalid("", s.offset, "offset must not be negative")
 	}
-	p := &SelectPlan{Limit: s.limit, Offset: s.offset}
+	p := &SelectPlan{Limit: s.limit, Offset: s.offset, Explain: s.explain}
 	var err error
 	if p.Filter, err = filter.Parse(s.expr, sch, s.values); err != nil {
 		return nil, err

@@ -75,11 +75,15 @@ func (d *denseIndex) search(ctx context.Context, q *vector.Query, o IndexSearch,
 	}()
 	s.ctx, s.query, s.floats = ctx, q, q.AppendFloats(s.floats[:0])
 	s.options.Ef, s.options.Refine, s.options.Dead, s.options.Allowed = d.ef(o), o.Refine, dead, o.Allowed
+	s.options.Plan, s.options.Matches = o.Plan, o.Matches
 	hits, stats, err := d.g.Search(dst, s.floats, o.K, &s.options)
 	s.ctx, s.query, s.options.Dead, s.options.Allowed = nil, nil, nil, nil
 	clear(s.rows)
 	d.searchers.Put(s)
-	return hits, IndexStats(stats), err
+	return hits, IndexStats{
+		Hops: stats.Hops, Distances: stats.Distances, Exact: stats.Exact, Plan: stats.Plan,
+		Certain: stats.Plan != graph.PlanWalk && len(hits) < o.K || o.Matches > 0 && len(hits) >= o.Matches,
+	}, err
 }
 
 // spread is how the candidates of a search fall with the share of the rows that a segment holds, at equal recall over all segments: measured,

@@ -7,13 +7,16 @@ import (
 
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/vector"
+	"github.com/selkiedb/selkie/vector/graph"
 )
 
 // IndexSearch are the choices of one search of an index. Ef and Refine are as in graph.SearchOptions.
 type IndexSearch struct {
 	K          int
 	Ef, Refine int
-	Total      int      // rows of all segments that are searched for the same query, this one's included; 0: this one's
+	Total      int // rows of all segments that are searched for the same query, this one's included; 0: this one's
+	Plan       graph.Plan
+	Matches    int      // about how many rows Allowed allows; 0: it is not known
 	Allowed    []uint64 // rows that may be found, bit r%64 of word r/64 for row r; nil: all
 }
 
@@ -22,6 +25,8 @@ type IndexStats struct {
 	Hops      int // rows whose neighbours were visited
 	Distances int // distances by codes
 	Exact     int // exact scores
+	Plan      graph.Plan
+	Certain   bool // no row was left out on an estimate
 }
 
 // SearchIndex appends the K live rows nearest to q by the index of the field and the query's metric, best first, equal scores by row offset.

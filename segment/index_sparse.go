@@ -58,7 +58,7 @@ func (x *sparseIndex) search(ctx context.Context, q *vector.Query, o IndexSearch
 	hits, stats, err := x.ix.Search(dst, q.Pairs(), o.K, options)
 	options.Dead, options.Allowed = nil, nil
 	x.options.Put(options)
-	return hits, IndexStats{Distances: stats.Postings + stats.Probes, Exact: stats.Exact}, err
+	return hits, IndexStats{Distances: stats.Postings + stats.Probes, Exact: stats.Exact, Plan: graph.PlanPostings, Certain: true}, err
 }
 
 // openSparse opens the file of an index of sparse vectors.

@@ -3,6 +3,7 @@ package segment
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/bits"
 	"slices"
 	"strings"
@@ -13,8 +14,8 @@ import (
 	"github.com/selkiedb/selkie/schema"
 )
 
-// matchRows is the number of rows that Match looks at together: a multiple of 64.
-const matchRows = 8192
+// matchRows is the most rows that Match looks at together: a multiple of 64.
+const matchRows = 16384
 
 // RowSet is the rows of a segment that a filter lets through, dead ones among them. It must not be changed.
 type RowSet struct {
@@ -25,44 +26,48 @@ type RowSet struct {
 // Has reports whether a row is in the set; nil holds every row.
 func (s *RowSet) Has(row uint32) bool { return s == nil || s.Words[row/64]>>(row%64)&1 != 0 }
 
+// Matching says how Match went about it.
+type Matching struct {
+	Way      string   // "keys", "kept", "index", "index and values", "values", "none", "all"
+	Indexes  []string // scalar indexes that were asked, by their fields
+	Compared int64    // rows whose values were looked at
+}
+
 // Match finds the rows of a view that a filter lets through; nil means all of them. key is e.String(): a sealed segment keeps the sets of the last
 // few filters by it.
 //
 // Where the primary keys that can match are known, only their rows are looked at; elsewhere blocks that no row of can match are left
 // out by the bounds of their chunks.
-func Match(ctx context.Context, v View, e *filter.Expr, key string) (*RowSet, error) {
+func Match(ctx context.Context, v View, e *filter.Expr, key string) (*RowSet, Matching, error) {
 	if e == nil || e.AlwaysTrue() {
-		return nil, ctx.Err()
+		return nil, Matching{Way: "all"}, ctx.Err()
 	}
 	n := v.Rows()
 	set := &RowSet{Words: make([]uint64, (n+63)/64)}
 	if e.AlwaysFalse() {
-		return set, ctx.Err()
+		return set, Matching{Way: "none"}, ctx.Err()
 	}
 	if keys, ok := e.Keys(); ok && uint32(keys.Len()) < n {
-		err := matchKeys(ctx, v, e, keys, set.Words)
+		looked, err := matchKeys(ctx, v, e, keys, set.Words)
 		set.Count = countWords(set.Words)
-		return set, err
+		return set, Matching{Way: "keys", Compared: looked}, err
 	}
 	sealed, ok := v.(*SealedView)
 	kept := ok && !strings.Contains(key, "random_sample")
 	if kept {
 		if set := sealed.s.matches.find(key); set != nil {
-			return set, ctx.Err()
+			return set, Matching{Way: "kept"}, ctx.Err()
 		}
 	}
-	m := &matcher{ctx: ctx, v: v, builders: map[int64]*column.Builder{}}
-	for lo := uint32(0); lo < n; lo += matchRows {
-		hi := min(lo+matchRows, n)
-		if err := m.block(e, lo, hi, set.Words[lo/64:(hi+63)/64]); err != nil {
-			return nil, err
-		}
+	by, err := matchBlocks(ctx, v, e, set.Words)
+	if err != nil {
+		return nil, by, err
 	}
 	set.Count = countWords(set.Words)
 	if kept {
 		sealed.s.matches.keep(key, set)
 	}
-	return set, nil
+	return set, by, nil
 }
 
 func countWords(words []uint64) (n int) {
@@ -130,16 +135,16 @@ func (k *keptMatches) bytes() (n int64) {
 	return n
 }
 
-// matchKeys sets the bits of those rows of the keys that match.
-func matchKeys(ctx context.Context, v View, e *filter.Expr, keys column.Keys, words []uint64) error {
+// matchKeys sets the bits of those rows of the keys that match, and returns the number of rows it looked at.
+func matchKeys(ctx context.Context, v View, e *filter.Expr, keys column.Keys, words []uint64) (looked int64, err error) {
 	var rows []uint32
 	if err := v.Find(ctx, keys, func(_ int, row uint32) { rows = append(rows, row) }); err != nil {
-		return err
+		return 0, err
 	}
 	slices.Sort(rows)
 	rows = slices.Compact(rows)
 	found := make([]uint64, (len(rows)+63)/64)
-	err := e.Eval(&filter.Block{Rows: len(rows), Base: uint64(v.ID()) << 32, Column: func(f *schema.Field) (column.Data, error) {
+	err = e.Eval(&filter.Block{Rows: len(rows), Base: uint64(v.ID()) << 32, Column: func(f *schema.Field) (column.Data, error) {
 		b := column.NewBuilder(f.Width(), f.IsNullable)
 		err := v.Read(ctx, f, rows, b)
 		return b.Data(), err
@@ -149,22 +154,41 @@ func matchKeys(ctx context.Context, v View, e *filter.Expr, keys column.Keys, wo
 			words[row/64] |= 1 << (row % 64)
 		}
 	}
-	return err
+	return int64(len(rows)), err
+}
+
+// matchBlocks evaluates a filter over all rows, block by block.
+func matchBlocks(ctx context.Context, v View, e *filter.Expr, words []uint64) (by Matching, err error) {
+	m := &matcher{ctx: ctx, v: v, blocks: newBlockReader(v)}
+	m.sealed, _ = v.(*SealedView)
+	defer func() { err = errors.Join(err, m.blocks.close()) }()
+	fields := e.Fields()
+	for lo, n := uint32(0), v.Rows(); lo < n; {
+		hi := m.blocks.end(fields, lo, min(lo+matchRows, n))
+		if err := m.block(e, lo, hi, words[lo/64:(hi+63)/64]); err != nil {
+			return Matching{}, err
+		}
+		lo = hi
+	}
+	by = Matching{Way: "values", Compared: m.compared}
+	return by, nil
 }
 
 // matcher evaluates a filter block by block.
 type matcher struct {
 	ctx      context.Context
 	v        View
-	builders map[int64]*column.Builder // by field; reused
+	sealed   *SealedView // nil for a growing segment
+	blocks   *blockReader
+	compared int64
 }
 
 func (m *matcher) block(e *filter.Expr, lo, hi uint32, words []uint64) error {
 	if err := m.ctx.Err(); err != nil {
 		return err
 	}
-	if s, ok := m.v.(*SealedView); ok {
-		stats := func(f *schema.Field) (filter.Stats, bool) { return s.stats(f, lo, hi) }
+	if m.sealed != nil {
+		stats := func(f *schema.Field) (filter.Stats, bool) { return m.sealed.stats(f, lo, hi) }
 		if !e.CanMatch(stats) {
 			return nil
 		}
@@ -175,25 +199,11 @@ func (m *matcher) block(e *filter.Expr, lo, hi uint32, words []uint64) error {
 			return nil
 		}
 	}
+	m.compared += int64(hi - lo)
 	return e.Eval(&filter.Block{
 		Rows: int(hi - lo), Base: uint64(m.v.ID())<<32 | uint64(lo),
-		Column: func(f *schema.Field) (column.Data, error) { return m.read(f, lo, hi) },
+		Column: func(f *schema.Field) (column.Data, error) { return m.blocks.read(m.ctx, f, lo, hi) },
 	}, words)
-}
-
-// read copies a field's values for a block.
-func (m *matcher) read(f *schema.Field, lo, hi uint32) (column.Data, error) {
-	b := m.builders[f.ID]
-	if b == nil {
-		b = column.NewBuilder(f.Width(), f.IsNullable)
-		m.builders[f.ID] = b
-	}
-	b.Reset()
-	err := m.v.Scan(m.ctx, f, lo, hi, func(_ uint32, d column.Data) error {
-		b.AppendData(d, 0, d.Rows)
-		return nil
-	})
-	return b.Data(), err
 }
 
 // stats is what the meta says of a field's values in rows [lo, hi).

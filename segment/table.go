@@ -252,6 +252,53 @@ func (t *table) walk(ctx context.Context, from []byte, fn func(key, value []byte
 	return t.damaged(it.Error())
 }
 
+// cursor goes through a table by hand. It belongs to one goroutine, and must be closed before the table is.
+type cursor struct {
+	t  *table
+	it sstable.Iterator
+}
+
+func (t *table) cursor() (_ *cursor, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = t.damaged(fmt.Errorf("table layer: %v", r))
+		}
+	}()
+	it, err := t.r.NewIter(sstable.NoTransforms, nil, nil, sstable.AssertNoBlobHandles)
+	if err != nil {
+		return nil, t.damaged(err)
+	}
+	return &cursor{t: t, it: it}, nil
+}
+
+// find returns the value of a key, which is valid until the cursor is moved or closed, or errNoKey wrapped as damage.
+func (c *cursor) find(key []byte) (v []byte, err error) {
+	t := c.t
+	defer func() {
+		if r := recover(); r != nil {
+			v, err = nil, t.damaged(fmt.Errorf("table layer: %v", r))
+		}
+	}()
+	kv := c.it.SeekGE(key, 0)
+	if kv == nil || string(kv.K.UserKey) != string(key) {
+		if err := c.it.Error(); err != nil {
+			return nil, t.damaged(err)
+		}
+		return nil, &CorruptionError{Path: t.path, Offset: -1, Kind: "format", Err: fmt.Errorf("%w: %x", errNoKey, key)}
+	}
+	v, _, err = kv.Value(nil)
+	return v, t.damaged(err)
+}
+
+func (c *cursor) close() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = c.t.damaged(fmt.Errorf("table layer: %v", r))
+		}
+	}()
+	return c.t.damaged(c.it.Close())
+}
+
 // get calls fn with the value of a key, which is valid during the call only, or returns errNoKey wrapped as damage:
 // whoever asks knows from the meta that the key must be there.
 func (t *table) get(ctx context.Context, key []byte, fn func(value []byte) error) error {

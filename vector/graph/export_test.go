@@ -58,10 +58,10 @@ var (
 	HeapSort  = heapSort
 )
 
-// ForceWalk makes filtered searches walk from that many matching rows on, and
-// returns the function that ends it.
+// ForceWalk makes filtered searches walk from that many matching rows for each
+// candidate on, and returns the function that ends it.
 func ForceWalk(matches int) func() {
-	old := scanMatches
-	scanMatches, scanShare = matches, 1<<30
-	return func() { scanMatches, scanShare = old, 50 }
+	old := scanEach
+	scanEach = matches
+	return func() { scanEach = old }
 }

@@ -7,18 +7,14 @@ import (
 	"github.com/selkiedb/selkie/vector"
 )
 
-// A filtered search takes one of two ways. Few matching rows are scanned: that
-// is exact and costs a distance each. Of many, a walk comes by enough: it goes
-// through rows that do not match, but keeps those that do in a list of their
-// own, and ends when no row left to expand could better that list.
+// A filtered search takes one of three ways. Few matching rows are scanned: that
+// costs a distance each. Of many, a walk comes by enough: see filteredWalk. Where
+// that turns out to be the dearer way, the matches are scanned after all.
 
-// scanShare: rows that match are scanned when they are fewer than scanMatches,
-// or than one in scanShare.
-// Variables so that tests can force a walk.
-var (
-	scanMatches = 20_000
-	scanShare   = 50
-)
+// scanEach: rows that match are scanned, without a look at what lies around the
+// query, when there are at most so many for each candidate of the search. A
+// variable so that tests can force a walk.
+var scanEach = 110
 
 // maxRoute bounds the pool of a filtered walk.
 const maxRoute = 1 << 14
@@ -57,22 +53,43 @@ func (o *SearchOptions) word(i int, ix *Index) uint64 {
 	return word
 }
 
-// filtered returns the keys of near labels that o allows: ef of them at most, and
-// k if there are as many.
-func (w *walker) filtered(ix *Index, k, ef int, o *SearchOptions) []uint64 {
-	matches := 0
+// count returns the number of rows that have a vector and may be returned.
+func (ix *Index) count(o *SearchOptions) (n int) {
+	if o.Dead == nil && ix.absent == nil && len(o.Allowed) == (ix.rows+63)/64 {
+		for _, word := range o.Allowed[:len(o.Allowed)-1] {
+			n += bits.OnesCount64(word)
+		}
+		return n + bits.OnesCount64(o.word(len(o.Allowed)-1, ix))
+	}
 	for i := range (ix.rows + 63) / 64 {
-		matches += bits.OnesCount64(o.word(i, ix))
+		n += bits.OnesCount64(o.word(i, ix))
 	}
-	if ix.Flat() || matches <= max(scanMatches, ix.n/scanShare) {
-		return w.scanMatches(ix, ef, o)
+	return n
+}
+
+// filtered returns the keys of near labels that o allows: about ef of them, and
+// k if there are as many.
+func (w *walker) filtered(ix *Index, k, ef, refine int, o *SearchOptions) []uint64 {
+	matches := o.Matches
+	if matches == 0 {
+		matches = ix.count(o)
 	}
-	route := int(min(4*float64(ef)*float64(ix.n)/float64(matches), maxRoute))
-	n := w.walkFiltered(ix, ef, max(route, ef), o)
-	if n < k {
-		return w.scanMatches(ix, ef, o)
+	switch {
+	case ix.Flat() || o.Plan == PlanScan || o.Plan == PlanAuto && matches <= scanEach*ef || matches <= k:
+	case o.Plan == PlanInside:
+		route := int(min(4*float64(ef)*float64(ix.n)/float64(matches), maxRoute))
+		if n := w.walkFiltered(ix, ef, max(route, ef), o); n >= k {
+			w.stats.Plan = PlanInside
+			return w.results[:n]
+		}
+	default:
+		if found := w.filteredWalk(ix, matches, k, ef, refine, o); found != nil {
+			w.stats.Plan = PlanPost
+			return found
+		}
 	}
-	return w.results[:n]
+	w.stats.Plan = PlanScan
+	return w.scanMatches(ix, ef, o)
 }
 
 // scanMatches fills the pool with the size nearest of the labels of all rows
@@ -90,6 +107,9 @@ func (w *walker) scanMatches(ix *Index, size int, o *SearchOptions) []uint64 {
 		labels = labels[:0]
 	}
 	for i := range (ix.rows + 63) / 64 {
+		if i < len(o.Allowed) && o.Allowed[i] == 0 {
+			continue
+		}
 		for word := o.word(i, ix); word != 0; word &= word - 1 {
 			labels = append(labels, ix.labelOf(uint32(i*64+bits.TrailingZeros64(word))))
 		}

@@ -31,6 +31,12 @@ type SearchOptions struct {
 	// r%64 of word r/64 stands for row r. Rows beyond the end of Dead are alive,
 	// beyond the end of Allowed not allowed; a nil Allowed allows all.
 	Dead, Allowed []uint64
+	// Matches is the number of rows that have a vector and may be found; 0: the
+	// search counts them. It chooses the way by it.
+	Matches int
+	// Plan is for measurements: how to go about Dead and Allowed. A search that
+	// cannot find k rows so scans those that match.
+	Plan Plan
 }
 
 // manyWords is the number of rows for which DefaultEf is known best.
@@ -81,7 +87,7 @@ func (ix *Index) Search(dst []vector.Hit, q []float32, k int, o *SearchOptions) 
 		w = ix.newWalker()
 	}
 	defer ix.walkers.Put(w)
-	w.stats = Stats{}
+	w.stats, w.partial = Stats{}, false
 	w.use(ix, q)
 	ef := o.Ef
 	if ef == 0 {
@@ -102,7 +108,7 @@ func (ix *Index) Search(dst []vector.Hit, q []float32, k int, o *SearchOptions) 
 		if err != nil {
 			return dst, w.stats, err
 		}
-		if !more || o.Ef != 0 || ef == widest || len(found) < ef {
+		if !more || o.Ef != 0 || ef == widest || len(found) < ef && !w.partial {
 			return w.rank(ix, dst, found[:n], k), w.stats, nil
 		}
 	}
@@ -119,10 +125,12 @@ const (
 func (w *walker) find(ix *Index, k, ef, refine int, o *SearchOptions) []uint64 {
 	switch {
 	case o.Dead != nil || o.Allowed != nil:
-		return w.filtered(ix, k, ef, o)
+		return w.filtered(ix, k, ef, refine, o)
 	case ix.Flat():
+		w.stats.Plan = PlanCodes
 		return w.scan(ix, ef)
 	}
+	w.stats.Plan = PlanWalk
 	n := w.walk(ix, w.look(ix, k, ef))
 	if n < k {
 		// Rows the walk does not lead to: see connect.

@@ -35,7 +35,8 @@ type walker struct {
 
 	stats Stats
 
-	results []uint64 // walkFiltered's pool of rows that may be returned
+	results []uint64 // of filtered walks: rows that may be returned
+	partial bool     // there may be more that match than a filtered walk has found
 	rows    []uint32 // candidates for the exact scores
 	scores  []float32
 	exact   []float64
@@ -47,6 +48,7 @@ type Stats struct {
 	Hops      int // rows whose neighbours were visited
 	Distances int // distances computed by codes, those of entries included
 	Exact     int // exact scores asked for
+	Plan      Plan
 }
 
 // expanded marks a key of the pool; keyLabel is a key's label.
