@@ -37,6 +37,7 @@ func All() []Case {
 		{"scan", "codes of all rows read by a search without a graph, beside a plain sum over the same bytes", false, runScan},
 		{"capped", "search of a store reopened from disk: index in memory, all mapped, and mapped with memory for a quarter of the vectors", false, runCapped},
 		{"deleted", "search after 30 % of the rows were deleted", false, runDeleted},
+		{"plans", "search with filters of 0.1 to 99 %, by chance, around the query, and away from it, by each plan and beside others", false, runPlans},
 	}, storeCases()...)
 }
 
@@ -89,7 +90,7 @@ func (b *Bench) record(name string, c *contender, set *dataset.Set) result.Recor
 	r.Case, r.System, r.Version = name, c.Name, c.version
 	r.Dataset, r.SHA256, r.Rows, r.Dim, r.Metric = set.Name, set.SHA256, set.Rows, set.Dim, set.Meta.Metric
 	r.Params = c.params.With(nil)
-	if b.CPU && (name == "search" || name == "segments" || name == "deleted" || name == "build") {
+	if b.CPU && (name == "search" || name == "segments" || name == "deleted" || name == "plans" || name == "build") {
 		r.Params["clock"] = "cpu"
 	}
 	r.Threads, r.Rounds = 1, 1

@@ -126,6 +126,23 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+func TestPlans(t *testing.T) {
+	b, records, said := bench(t, "selkie")
+	require.NoError(t, run(t, "plans", b), "%s", said)
+	seen := map[string]int{}
+	for _, r := range *records {
+		if r.Case != "plans" {
+			continue
+		}
+		seen[r.Params["plan"]]++
+		require.Positive(t, float64(r.QPS))
+		if r.Params["plan"] == "scan" || r.Params["plan"] == "auto" {
+			require.Greater(t, float64(r.Recall), .9, "%s", r.Params)
+		}
+	}
+	require.Equal(t, map[string]int{"": 6, "auto": 6, "scan": 6, "post": 6, "inside": 6}, seen)
+}
+
 // Every case of stores gives records of every kind.
 func TestStores(t *testing.T) {
 	if testing.Short() {

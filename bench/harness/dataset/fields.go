@@ -126,9 +126,9 @@ type Relation string
 
 // The relations.
 const (
-	Uncorrelated   Relation = "none"    // matching rows are everywhere
-	Correlated     Relation = "near"    // rows match that lie around the query
-	AntiCorrelated Relation = "distant" // rows match that lie away from the query
+	ByChance Relation = "none"    // matching rows are everywhere
+	Near     Relation = "near"    // rows match that lie around the query
+	Distant  Relation = "distant" // rows match that lie away from the query
 )
 
 // Filter lets rows through: those whose number, or place, is in [Lo, Hi), or is not.
@@ -141,7 +141,7 @@ type Filter struct {
 // NewFilter makes the filter of a query for a share of the rows, in percent.
 func (s *Set) NewFilter(f *Fields, query int, r Relation, percent float64) Filter {
 	width := int64(math.Round(Span * percent / 100))
-	if r == Uncorrelated {
+	if r == ByChance {
 		return Filter{Field: "number", Lo: 0, Hi: width}
 	}
 	around := func(width int64) Filter {
@@ -149,7 +149,7 @@ func (s *Set) NewFilter(f *Fields, query int, r Relation, percent float64) Filte
 		lo = min(max(lo, 0), Span-width)
 		return Filter{Field: "place", Lo: lo, Hi: lo + width}
 	}
-	if r == Correlated {
+	if r == Near {
 		return around(width)
 	}
 	x := around(Span - width)

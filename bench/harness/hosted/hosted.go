@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,11 @@ type subject interface {
 	// searcher returns a function that writes the k nearest rows of a query to out, for one goroutine.
 	searcher(ctx context.Context, k int, args worker.Args) (func(q []float32, out []int32) error, error)
 	close() error
+}
+
+// filterer is a subject that knows filters, one a query.
+type filterer interface {
+	withFilters(ctx context.Context, k int, args worker.Args, filters []string) (func(query int, out []int32) error, error)
 }
 
 // operator is a subject with verbs of its own.
@@ -142,15 +148,32 @@ func (h *host) search(ctx context.Context, args worker.Args) (worker.Args, error
 	n := to - from
 	micros := make([]float32, n*repeat)
 	spent := machine.CPUTime()
-	took, err := ask(threads, n*repeat, func() (func(i int) error, error) {
+	searcher := func() (func(i int, out []int32) error, error) {
 		search, err := h.subject.searcher(ctx, k, args)
+		return func(i int, out []int32) error { return search(h.set.Query(i), out) }, err
+	}
+	if args["filters"] != "" {
+		f, ok := h.subject.(filterer)
+		if !ok {
+			return nil, worker.ErrUnsupported
+		}
+		text, err := os.ReadFile(args["filters"])
+		if err != nil {
+			return nil, err
+		}
+		searcher = func() (func(i int, out []int32) error, error) {
+			return f.withFilters(ctx, k, args, strings.Split(string(text), "\n"))
+		}
+	}
+	took, err := ask(threads, n*repeat, func() (func(i int) error, error) {
+		search, err := searcher()
 		if err != nil {
 			return nil, err
 		}
 		return func(i int) error {
 			q := i % n
 			begin := time.Now()
-			err := search(h.set.Query(from+q), answers[q*k:(q+1)*k])
+			err := search(from+q, answers[q*k:(q+1)*k])
 			micros[i] = float32(time.Since(begin).Nanoseconds()) / 1000
 			return err
 		}, nil

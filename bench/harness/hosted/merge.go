@@ -31,7 +31,7 @@ func (s *selkie) merge(ctx context.Context, args worker.Args) (out worker.Args, 
 	defer func() { err = joined(err, eng.Close()) }()
 	lo := 0
 	for _, hi := range []int{s.set.Rows * n["share"] / 100, s.set.Rows} {
-		if err := insertRange(ctx, part, s.set, lo, hi, 10_000, func(int, int) {}); err != nil {
+		if err := insertRange(ctx, part, s.set, nil, lo, hi, 10_000, func(int, int) {}); err != nil {
 			return nil, err
 		}
 		if _, err := part.Flush(ctx); err != nil {

@@ -341,7 +341,7 @@ func (s *selkie) reopen(ctx context.Context, args worker.Args) (worker.Args, err
 	}
 	opened := time.Since(begin)
 	s.eng = eng
-	if s.coll, s.part, err = collection(ctx, eng, s.set.Dim); err != nil {
+	if s.coll, s.part, err = s.collection(ctx, eng, s.set.Dim); err != nil {
 		return nil, err
 	}
 	searched := time.Now()

@@ -11,8 +11,10 @@ import (
 	"github.com/selkiedb/selkie/bench/harness/worker"
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/engine"
+	"github.com/selkiedb/selkie/internal/force"
 	"github.com/selkiedb/selkie/query"
 	"github.com/selkiedb/selkie/schema"
+	"github.com/selkiedb/selkie/vector/graph"
 )
 
 // selkie is the engine, by what a user can call.
@@ -25,7 +27,8 @@ type selkie struct {
 	coll *engine.Collection
 	part *engine.Partition
 
-	filtered *filtered // see withAttributes
+	filtered *filtered       // see withAttributes
+	fields   *dataset.Fields // nil without fields to filter by
 
 	stores int // numbers the folders of stores that operations make
 }
@@ -49,7 +52,7 @@ func (s *selkie) open(ctx context.Context, folder string, dim int, o *engine.Opt
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	coll, part, err := collection(ctx, eng, dim)
+	coll, part, err := s.collection(ctx, eng, dim)
 	if err != nil {
 		eng.Close()
 		return nil, nil, nil, err
@@ -57,11 +60,15 @@ func (s *selkie) open(ctx context.Context, folder string, dim int, o *engine.Opt
 	return eng, coll, part, nil
 }
 
-func collection(ctx context.Context, eng *engine.Engine, dim int) (*engine.Collection, *engine.Partition, error) {
+func (s *selkie) collection(ctx context.Context, eng *engine.Engine, dim int) (*engine.Collection, *engine.Partition, error) {
 	const name = "rows"
 	coll, err := eng.Collection(name)
 	if err != nil {
-		coll, err = eng.CreateCollection(ctx, schema.New(name).With(schema.Int64("id").PrimaryKey(), schema.FloatVector("vector", dim)))
+		fields := []*schema.Field{schema.Int64("id").PrimaryKey(), schema.FloatVector("vector", dim)}
+		if s.fields != nil {
+			fields = append(fields, schema.Int64("number"), schema.Int64("place"))
+		}
+		coll, err = eng.CreateCollection(ctx, schema.New(name).With(fields...))
 	}
 	if err != nil {
 		return nil, nil, err
@@ -80,7 +87,12 @@ func (s *selkie) load(ctx context.Context, set *dataset.Set, args worker.Args, p
 		return nil, err
 	}
 	s.stores++
-	s.set = set
+	s.set, s.fields = set, nil
+	if args["fields"] != "" {
+		if s.fields, err = set.Fields(); err != nil {
+			return nil, err
+		}
+	}
 	// Segments stay as they are made: no compaction merges them, or rewrites one whose rows were deleted.
 	o := &engine.Options{SegmentBytes: -1, MaxSegmentAge: -1, MaxSegmentIdle: -1, GrowingBytes: -1, Sync: engine.SyncNone, CompactBytes: -1, CompactIdle: -1}
 	if s.eng, s.coll, s.part, err = s.open(ctx, fmt.Sprintf("loaded-%d", s.stores), set.Dim, o); err != nil {
@@ -89,7 +101,13 @@ func (s *selkie) load(ctx context.Context, set *dataset.Set, args worker.Args, p
 	begin := time.Now()
 	var flushing time.Duration
 	for i := range segments {
-		if err := insertDealt(ctx, s.part, set, i, segments, progress); err != nil {
+		insert := func() error { return insertDealt(ctx, s.part, set, i, segments, progress) }
+		if s.fields != nil {
+			insert = func() error {
+				return insertRange(ctx, s.part, set, s.fields, i*set.Rows/segments, (i+1)*set.Rows/segments, 10_000, progress)
+			}
+		}
+		if err := insert(); err != nil {
 			return nil, err
 		}
 		flush := time.Now()
@@ -132,8 +150,8 @@ func insertDealt(ctx context.Context, part *engine.Partition, set *dataset.Set, 
 	return nil
 }
 
-// insertRange inserts rows of the set, whose numbers are their keys.
-func insertRange(ctx context.Context, part *engine.Partition, set *dataset.Set, lo, hi, batch int, progress func(done, of int)) error {
+// insertRange inserts rows of the set, whose numbers are their keys, with the fields if there are any.
+func insertRange(ctx context.Context, part *engine.Partition, set *dataset.Set, fields *dataset.Fields, lo, hi, batch int, progress func(done, of int)) error {
 	rows := make([]float32, batch*set.Dim)
 	ids := make([]int64, batch)
 	for ; lo < hi; lo += batch {
@@ -144,7 +162,11 @@ func insertRange(ctx context.Context, part *engine.Partition, set *dataset.Set, 
 		for i := range n {
 			ids[i] = int64(lo + i)
 		}
-		if _, err := part.Insert(ctx, column.Int64("id", ids[:n]), column.FloatVectorFlat("vector", set.Dim, rows[:n*set.Dim])); err != nil {
+		columns := []*column.Column{column.Int64("id", ids[:n]), column.FloatVectorFlat("vector", set.Dim, rows[:n*set.Dim])}
+		if fields != nil {
+			columns = append(columns, column.Int64("number", fields.Number[lo:lo+n]), column.Int64("place", fields.Place[lo:lo+n]))
+		}
+		if _, err := part.Insert(ctx, columns...); err != nil {
 			return err
 		}
 		progress(lo+n, set.Rows)
@@ -213,6 +235,40 @@ func (s *selkie) searcher(ctx context.Context, k int, args worker.Args) (func(q 
 		hits, err := s.part.Search(ctx, request)
 		if err != nil {
 			return err
+		}
+		for i, h := range hits {
+			out[i] = int32(h.Key.Int)
+		}
+		return nil
+	}, nil
+}
+
+// plans are those that a filtered search can be forced to.
+var plans = map[string]graph.Plan{
+	"": graph.PlanAuto, "auto": graph.PlanAuto, "scan": graph.PlanScan, "post": graph.PlanPost, "inside": graph.PlanInside,
+}
+
+func (s *selkie) withFilters(ctx context.Context, k int, args worker.Args, filters []string) (func(query int, out []int32) error, error) {
+	ef, err := args.Int("ef", 0)
+	if err != nil {
+		return nil, err
+	}
+	plan, ok := plans[args["plan"]]
+	if !ok {
+		return nil, fmt.Errorf("%w: plan %q", worker.ErrUnsupported, args["plan"])
+	}
+	ctx = force.Plan(ctx, uint8(plan))
+	return func(i int, out []int32) error {
+		request := query.Nearest("vector", s.set.Query(i)).Metric(s.set.Metric).Limit(k).Filter(filters[i])
+		if ef > 0 {
+			request.Ef(max(ef, k))
+		}
+		hits, err := s.part.Search(ctx, request)
+		if err != nil {
+			return err
+		}
+		for i := range out {
+			out[i] = -1
 		}
 		for i, h := range hits {
 			out[i] = int32(h.Key.Int)

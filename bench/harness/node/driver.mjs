@@ -80,13 +80,17 @@ const systems = {
       if (args.codes === 'i8') indexParams.quantizeType = z.ZVecQuantizeType.INT8
       const schema = new z.ZVecCollectionSchema({
         name: 'rows',
-        fields: [{ name: 'number', dataType: z.ZVecDataType.INT64 }],
+        fields: args.fields
+          ? ['number', 'place'].map((name) => ({ name, dataType: z.ZVecDataType.INT64, indexParams: { indexType: z.ZVecIndexType.INVERT, enableRangeOptimization: true } }))
+          : [{ name: 'number', dataType: z.ZVecDataType.INT64 }],
         vectors: [{ name: 'vector', dataType: z.ZVecDataType.VECTOR_FP32, dimension: set.dim, indexParams }],
       })
       return z.ZVecCreateAndOpen(path.join(store, folder), schema)
     }
+    let fields // number and place of each row, if there is anything to filter by
+    const fieldsOf = (row) => (fields ? { number: Number(fields[2 * row]), place: Number(fields[2 * row + 1]) } : { number: row })
     const docs = (rows, first, n, dim) =>
-      Array.from({ length: n }, (_, i) => ({ id: String(first + i), fields: { number: first + i }, vectors: { vector: rowOf(rows, i, dim) } }))
+      Array.from({ length: n }, (_, i) => ({ id: String(first + i), fields: fieldsOf(first + i), vectors: { vector: rowOf(rows, i, dim) } }))
     const add = (to, all) => {
       for (const status of to.insertSync(all)) if (!status.ok) throw new Error(status.message)
     }
@@ -95,6 +99,10 @@ const systems = {
       mostRows: 1024,
       durability: 'none',
       load(set, args) {
+        if (args.fields) {
+          const raw = fs.readFileSync(path.join(set.dir, 'fields.i64'))
+          fields = new BigInt64Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength))
+        }
         collection = open(set, args, 'rows')
         let took = 0
         eachBatch(set, 0, set.rows, 1000, (rows, lo, n) => {
@@ -111,9 +119,10 @@ const systems = {
         return seconds(begin)
       },
       prepare: (args) => (ef = whole(args, 'ef', 64)),
-      search: (q, k) =>
+      filters: true,
+      search: (q, k, filter) =>
         collection
-          .querySync({ fieldName: 'vector', vector: q, topk: k, outputFields: [], params: { indexType: z.ZVecIndexType.HNSW, ef } })
+          .querySync({ fieldName: 'vector', vector: q, topk: k, outputFields: [], params: { indexType: z.ZVecIndexType.HNSW, ef }, ...(filter ? { filter } : {}) })
           .map((hit) => Number(hit.id)),
       begin: (set) => (collection = open(set, {}, `ingest-${Date.now()}`)),
       batch: docs,
@@ -227,6 +236,8 @@ const verbs = {
   async search(args) {
     const [from, to, k, repeat] = [whole(args, 'from', 0), whole(args, 'to'), whole(args, 'k', 10), whole(args, 'repeat', 1)]
     if (whole(args, 'threads', 1) !== 1) throw new Unsupported('node asks one query at a time')
+    if (args.filters && !system.filters) throw new Unsupported('no filters')
+    const filters = args.filters ? fs.readFileSync(args.filters, 'utf8').split('\n') : []
     await system.prepare(args)
     const answers = new Int32Array((to - from) * k).fill(-1)
     const n = to - from
@@ -235,7 +246,7 @@ const verbs = {
     const all = process.hrtime.bigint()
     for (let i = 0; i < n * repeat; i++) {
       const begin = process.hrtime.bigint()
-      let found = system.search(rowOf(queries, from + (i % n), set.dim), k)
+      let found = system.search(rowOf(queries, from + (i % n), set.dim), k, filters[from + (i % n)])
       if (found instanceof Promise) found = await found
       micros[i] = Number(process.hrtime.bigint() - begin) / 1000
       answers.set(found.slice(0, k), (i % n) * k)

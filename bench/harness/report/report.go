@@ -47,6 +47,7 @@ func New(records []result.Record) *Report {
 		r.concurrent(set, filter(of, isCase("concurrent")))
 		r.segments(set, filter(of, isCase("segments")), "segments", "Many segments", "segments")
 		r.segments(set, filter(of, isCase("deleted")), "deleted", "Deleted rows", "deleted, %")
+		r.filtered(set, filter(of, isCase("plans")))
 		r.ingest(set, filter(of, isCase("ingest")))
 		r.others(set, of)
 	}
@@ -371,7 +372,7 @@ func (r *Report) ingest(set string, records []result.Record) {
 func (r *Report) others(set string, records []result.Record) {
 	for _, name := range uniques(records, func(x *result.Record) string { return x.Case }) {
 		switch name {
-		case "search", "build", "concurrent", "segments", "deleted", "ingest":
+		case "search", "build", "concurrent", "segments", "deleted", "plans", "ingest":
 			continue
 		}
 		t := &Table{Texts: 2, Head: []string{"system", "what", "sync", "median", "min–max", "p50 µs", "p95 µs", "p99 µs", "recall", "files MiB"}}

@@ -39,6 +39,8 @@ type System struct {
 	Rival bool
 	// Stores marks a system that knows the verbs of stores.
 	Stores bool
+	// Filters marks a system that knows filters.
+	Filters bool
 	// Extra marks a system that is measured only when it is named: it is too slow, or a part of another.
 	Extra bool
 	// Variants are the parameters to build with, each measured as a system of its own.
@@ -136,7 +138,7 @@ var efs = []int{10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024}
 func All() []System {
 	return []System{
 		{
-			Name: "selkie", What: "Selkie's Partition.Search on a flushed, indexed partition (AUTOINDEX)", Kind: Hosted, Stores: true,
+			Name: "selkie", What: "Selkie's Partition.Search on a flushed, indexed partition (AUTOINDEX)", Kind: Hosted, Stores: true, Filters: true,
 			Variants: plain, Searches: sweep("ef", efs...), Effort: "ef",
 		},
 		{
@@ -176,7 +178,7 @@ func All() []System {
 			Variants: variant(result.Params{"M": "32", "efConstruction": "200"}), Searches: sweep("ef", efs...), Effort: "ef",
 		},
 		{
-			Name: "zvec", What: "embedded database, npm package @zvec/zvec", Kind: Node, Rival: true, Stores: true,
+			Name: "zvec", What: "embedded database, npm package @zvec/zvec", Kind: Node, Rival: true, Stores: true, Filters: true,
 			Variants: variant(result.Params{"M": "32", "efConstruction": "200", "codes": "f32"}, result.Params{"M": "32", "efConstruction": "200", "codes": "i8"}),
 			Searches: sweep("ef", efs...), Effort: "ef",
 		},
