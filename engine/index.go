@@ -58,9 +58,11 @@ func newIndex(r indexRecord, s *schema.Schema) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := vector.ParseMetric(def.Metric)
-	if err != nil {
-		return nil, err
+	var m vector.Metric
+	if f.Type.IsVector() {
+		if m, err = vector.ParseMetric(def.Metric); err != nil {
+			return nil, err
+		}
 	}
 	return &index{
 		id: r.id, def: def, field: f, metric: m, created: time.Unix(0, r.created),
@@ -93,8 +95,8 @@ func (x *index) built() bool {
 	return x.def.Kind != schema.IndexFlat && x.field.Type != schema.TypeBinaryVector
 }
 
-// CreateIndex defines an index of a vector field. Sealed segments get it in the background, as do those that are sealed later; until then,
-// and wherever it is missing or damaged, searches compare all vectors. A field has one index: creating the same again does nothing,
+// CreateIndex defines an index of a field: of a vector field for searches, of another one for filters. Sealed segments get it in the background, as do those that are sealed later; until then,
+// and wherever it is missing or damaged, searches compare all vectors, and filters all values. A field has one index: creating the same again does nothing,
 // another one is refused with ErrExists. WaitIndexed waits until it is built.
 //
 // Commit point: the catalogue edit is synced.
@@ -199,7 +201,9 @@ func (c *Collection) setIndex(id uint64, x *index) {
 	c.indexes = next
 	metrics := map[string]vector.Metric{}
 	for _, x := range next {
-		metrics[x.field.Name] = x.metric
+		if x.field.Type.IsVector() {
+			metrics[x.field.Name] = x.metric
+		}
 	}
 	c.metrics = metrics
 }
@@ -275,6 +279,8 @@ func (c *Collection) describe(x *index) IndexInfo {
 			done += share * float64(rows)
 			if err != nil {
 				i.State, i.Reason = IndexFailed, err.Error()
+			} else if !ok && c.e.opts.ReadOnly && c.e.indexer.unloaded(indexKey{s.ID(), x.id}) {
+				i.State, i.Reason = IndexFailed, fmt.Sprintf("segment %s has no file of it, and it cannot be built: %v", s.ID(), ErrReadOnly)
 			} else if i.State == IndexFinished {
 				i.State = IndexInProgress
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type indexer struct {
 	changed chan struct{}
 	jobs    map[indexKey]*indexJob
 	failed  map[indexKey]*indexFailure
+	toBuild map[indexKey]bool // indexes without codes that no file holds
 }
 
 // indexKey names an index of one segment.
@@ -54,6 +56,7 @@ func newIndexer(e *Engine) *indexer {
 	return &indexer{
 		e: e, wakes: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
 		changed: make(chan struct{}), jobs: map[indexKey]*indexJob{}, failed: map[indexKey]*indexFailure{},
+		toBuild: map[indexKey]bool{},
 	}
 }
 
@@ -101,6 +104,14 @@ func (x *indexer) forget(which func(k indexKey) bool) {
 			delete(x.failed, k)
 		}
 	}
+	maps.DeleteFunc(x.toBuild, func(k indexKey, _ bool) bool { return which(k) })
+}
+
+// unloaded reports whether no file holds an index that has no codes.
+func (x *indexer) unloaded(k indexKey) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.toBuild[k]
 }
 
 // run does the work of one of the two goroutines until ctx ends.
@@ -145,7 +156,11 @@ func (x *indexer) nextOf(ctx context.Context, slow bool, c *Collection, p *Parti
 	defer release()
 	for _, s := range sealed {
 		info, ok := s.IndexInfo(def.id)
-		if slow && (!ok || info.State == segment.IndexReady) || !slow && ok {
+		if ok && (!slow || info.State == segment.IndexReady) {
+			continue
+		}
+		// What has no codes waits for the slow goroutine once the quick one has found no file.
+		if !ok && x.unloaded(indexKey{s.ID(), def.id}) != slow {
 			continue
 		}
 		if x.do(ctx, slow, c, p, def, s) {
@@ -179,6 +194,11 @@ func (x *indexer) do(ctx context.Context, slow bool, c *Collection, p *Partition
 	switch {
 	case err == nil:
 		delete(x.failed, k)
+		if delete(x.toBuild, k); !slow && !loaded && !def.spec.Coded() {
+			if _, ok := s.IndexInfo(def.id); !ok {
+				x.toBuild[k] = true
+			}
+		}
 	case !gone:
 		f := x.failed[k]
 		if f == nil {

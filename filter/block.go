@@ -13,6 +13,10 @@ type Block struct {
 	// the field is first needed, and not at all if what is known already decides all rows. The data is used until Eval
 	// returns.
 	Column func(f *schema.Field) (column.Data, error)
+	// Answers are what indexes have said of the terms of the expression, in the order of Expr.Terms; nil for a term that none was asked. First is
+	// the block's first row in them, a multiple of 64. Fields are not read for terms with an answer.
+	Answers []*Answer
+	First   int
 	// Base is the number of the first row in a numbering that other blocks of the same call go on with. random_sample draws
 	// by it, and nothing else needs it.
 	Base uint64
@@ -38,7 +42,7 @@ func (e *Expr) Eval(b *Block, dst []uint64) error {
 		want := want[:r.words]
 		setFirst(want, r.rows)
 		t := dst[from/64 : from/64+r.words]
-		e.root.eval(r, want, t, k[:r.words])
+		r.eval(e.root, want, t, k[:r.words])
 		if r.err != nil {
 			clear(dst)
 			return r.err

@@ -11,14 +11,15 @@ import (
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/filter"
+	"github.com/selkiedb/selkie/filter/filtertest"
 	"github.com/selkiedb/selkie/schema"
 )
 
 // Whatever the text: no panic, an error that can be shown, and a printed form that is stable and finds the same rows.
 func FuzzParse(f *testing.F) {
 	b, s := languageRows(f)
-	for _, c := range languageCases(f) {
-		f.Add(c[0])
+	for _, c := range filtertest.Cases() {
+		f.Add(c.Expr)
 	}
 	for _, x := range []string{"random_sample(0.5)", "i8 in [1,,2]", "((((", "a[", "{n", "1e", "0x.p", `"\`, "i8 == - - 1", "not not", "$meta[0][1]['a']"} {
 		f.Add(x)

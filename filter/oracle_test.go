@@ -603,6 +603,9 @@ func TestOracle(t *testing.T) {
 			require.NoError(t, e.Eval(block, got))
 			require.NoError(t, again.Eval(block, reread))
 			require.Equal(t, got, reread, "%s prints as %s", x.text(), e)
+			with, _ := indexed(t, e, block, w.schema)
+			require.NoError(t, e.Eval(with, reread))
+			require.Equal(t, got, reread, "%s by indexes", e)
 			any, all := false, true
 			keys, named := e.Keys()
 			for i, r := range w.rows {

@@ -192,8 +192,8 @@ func (l *logic) eval(r *run, want, t, k []uint64) {
 		// t: true so far; k: known to be false
 		fill(t)
 		clear(k)
-		for _, a := range l.order {
-			a.eval(r, open, tt, kk)
+		for _, a := range r.answeredFirst(l.order) {
+			r.eval(a, open, tt, kk)
 			any := uint64(0)
 			for i := range t {
 				t[i] &= tt[i]
@@ -213,8 +213,8 @@ func (l *logic) eval(r *run, want, t, k []uint64) {
 	}
 	clear(t)
 	fill(k) // known to be false, unless true
-	for _, a := range l.order {
-		a.eval(r, open, tt, kk)
+	for _, a := range r.answeredFirst(l.order) {
+		r.eval(a, open, tt, kk)
 		any := uint64(0)
 		for i := range t {
 			t[i] |= tt[i]
@@ -276,7 +276,7 @@ func (n *not) append(b []byte) []byte {
 }
 
 func (n *not) eval(r *run, want, t, k []uint64) {
-	n.x.eval(r, want, t, k)
+	r.eval(n.x, want, t, k)
 	for i := range t {
 		t[i] = k[i] &^ t[i]
 	}

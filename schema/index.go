@@ -28,14 +28,24 @@ const (
 	// IndexSparse finds sparse vectors by an inverted index, exactly. inverted_index_algo may be DAAT_MAXSCORE (the default), DAAT_WAND or
 	// TAAT_NAIVE: the results are the same.
 	IndexSparse IndexKind = "SPARSE_INVERTED_INDEX"
+
+	// IndexInverted finds the rows of a scalar field, or of an array's elements, by value, for filters: comparisons, in, like,
+	// array_contains. The other kinds of scalar index that Milvus has are accepted where it accepts them, and are made the same way.
+	IndexInverted IndexKind = "INVERTED"
+	// IndexBitmap is for Bool, integers, VarChar and arrays of them, but not for a primary key.
+	IndexBitmap IndexKind = "BITMAP"
+	// IndexSort is for numbers and VarChar.
+	IndexSort IndexKind = "STL_SORT"
+	// IndexTrie is for VarChar.
+	IndexTrie IndexKind = "TRIE"
 )
 
-// Index defines an index of a vector field. Params hold the parameters of the kind under Milvus's names.
+// Index defines an index of a field. Params hold the parameters of the kind under Milvus's names.
 type Index struct {
 	Name   string // default: the field's name
 	Field  string
 	Kind   IndexKind // default: IndexAuto
-	Metric string    // L2, IP, COSINE; HAMMING, JACCARD; default: COSINE, for binary vectors HAMMING, for sparse ones IP
+	Metric string    // of vectors: L2, IP, COSINE; HAMMING, JACCARD; default: COSINE, for binary vectors HAMMING, for sparse ones IP
 	Params map[string]string
 }
 
@@ -47,10 +57,10 @@ const (
 
 // kindNames lists the kinds that are there; absentKinds those of Milvus that are not.
 var (
-	kindNames   = []IndexKind{IndexAuto, IndexFlat, IndexHNSW, IndexHNSWSQ, IndexBinFlat, IndexSparse}
+	kindNames   = []IndexKind{IndexAuto, IndexFlat, IndexHNSW, IndexHNSWSQ, IndexBinFlat, IndexSparse, IndexInverted, IndexBitmap, IndexSort, IndexTrie}
 	absentKinds = []string{
 		"IVF_FLAT", "IVF_SQ8", "IVF_PQ", "IVF_RABITQ", "BIN_IVF_FLAT", "HNSW_PQ", "HNSW_PRQ", "SCANN", "DISKANN", "MINHASH_LSH",
-		"INVERTED", "BITMAP", "STL_SORT", "TRIE", "NGRAM", "RTREE",
+		"NGRAM", "RTREE",
 	}
 )
 
@@ -80,9 +90,6 @@ func (x Index) Check(s *Schema) (Index, *Field, error) {
 }
 
 func checkKind(f *Field, k IndexKind) (IndexKind, error) {
-	if !f.Type.IsVector() {
-		return k, Invalid(f.Name, f.Type, "an index needs a vector field")
-	}
 	k = IndexKind(strings.ToUpper(strings.TrimSpace(string(k))))
 	switch {
 	case k == "":
@@ -94,6 +101,9 @@ func checkKind(f *Field, k IndexKind) (IndexKind, error) {
 	case !slices.Contains(kindNames, k):
 		return k, Invalid(f.Name, string(k), "no such kind of index; there are %v", kindNames)
 	}
+	if !f.Type.IsVector() {
+		return k, checkScalarKind(f, k)
+	}
 	fits := true
 	switch f.Type {
 	case TypeBinaryVector:
@@ -101,7 +111,7 @@ func checkKind(f *Field, k IndexKind) (IndexKind, error) {
 	case TypeSparseFloatVector:
 		fits = k == IndexAuto || k == IndexSparse
 	default:
-		fits = k != IndexBinFlat && k != IndexSparse
+		fits = k != IndexBinFlat && k != IndexSparse && !k.IsScalar()
 	}
 	if !fits {
 		return k, Invalid(f.Name, string(k), "this kind of index does not fit a field of type %v", f.Type)
@@ -109,8 +119,48 @@ func checkKind(f *Field, k IndexKind) (IndexKind, error) {
 	return k, nil
 }
 
+// IsScalar reports whether the kind is one of scalar fields only.
+func (k IndexKind) IsScalar() bool {
+	return k == IndexInverted || k == IndexBitmap || k == IndexSort || k == IndexTrie
+}
+
+// checkScalarKind refuses a kind that does not fit a field that is no vector, by Milvus's rules.
+func checkScalarKind(f *Field, k IndexKind) error {
+	t := f.Type
+	if t == TypeArray {
+		t = f.ElementType
+	}
+	number := t == TypeInt8 || t == TypeInt16 || t == TypeInt32 || t == TypeInt64 || t == TypeFloat || t == TypeDouble
+	float := t == TypeFloat || t == TypeDouble
+	fits := number || t == TypeBool || t == TypeVarChar
+	switch k {
+	case IndexAuto, IndexInverted:
+	case IndexBitmap:
+		if f.IsPrimaryKey {
+			return Invalid(f.Name, string(k), "this kind of index does not fit a primary key")
+		}
+		fits = fits && !float
+	case IndexSort:
+		fits = fits && f.Type != TypeArray && t != TypeBool
+	case IndexTrie:
+		fits = f.Type == TypeVarChar
+	default:
+		fits = false
+	}
+	if !fits {
+		return Invalid(f.Name, string(k), "this kind of index does not fit a field of type %v", f.Type)
+	}
+	return nil
+}
+
 // checkMetric returns the metric's name in capitals.
 func checkMetric(f *Field, m string) (string, error) {
+	if !f.Type.IsVector() {
+		if m != "" {
+			return m, Invalid(f.Name, m, "an index of type %v has no metric", f.Type)
+		}
+		return "", nil
+	}
 	fit := []string{"COSINE", "L2", "IP"}
 	switch f.Type {
 	case TypeBinaryVector:

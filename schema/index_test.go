@@ -52,7 +52,11 @@ func TestIndexRefusals(t *testing.T) {
 	s := indexed(t)
 	for want, x := range map[string]schema.Index{
 		`field "w": no such field in collection "c"`:                                                                       {Field: "w"},
-		`field "id", value Int64: an index needs a vector field`:                                                           {Field: "id"},
+		`field "id", value "HNSW": this kind of index does not fit a field of type Int64`:                                  {Field: "id", Kind: schema.IndexHNSW},
+		`field "id", value "BITMAP": this kind of index does not fit a primary key`:                                        {Field: "id", Kind: schema.IndexBitmap},
+		`field "id", value "TRIE": this kind of index does not fit a field of type Int64`:                                  {Field: "id", Kind: schema.IndexTrie},
+		`field "id", value "L2": an index of type Int64 has no metric`:                                                     {Field: "id", Metric: "L2"},
+		`field "v", value "INVERTED": this kind of index does not fit a field of type FloatVector`:                         {Field: "v", Kind: schema.IndexInverted},
 		`value "1x": index name must begin with an ASCII letter or '_'`:                                                    {Field: "v", Name: "1x"},
 		`field "v", value "IVF_FLAT": this kind of index is not there yet; there are`:                                      {Field: "v", Kind: "ivf_flat"},
 		`field "v", value "FASTEST": no such kind of index; there are`:                                                     {Field: "v", Kind: "fastest"},

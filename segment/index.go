@@ -15,6 +15,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/selkiedb/selkie/filter/index"
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/vector"
 	"github.com/selkiedb/selkie/vector/graph"
@@ -25,7 +26,7 @@ import (
 type IndexSpec struct {
 	ID     uint64 // of the definition: a file of another one is never taken for this one's
 	Field  *schema.Field
-	Metric vector.Metric
+	Metric vector.Metric // of vectors
 	Graph  graph.Options // for FloatVector, Float16Vector, BFloat16Vector and Int8Vector; SparseFloatVector has nothing to choose
 }
 
@@ -72,7 +73,7 @@ type IndexInfo struct {
 	ID          uint64
 	Field       string
 	State       IndexState
-	Kind        string // "graph"; "codes" where all codes are read; "inverted"; "none" where the segment holds nothing of the field
+	Kind        string // "graph"; "codes" where all codes are read; "inverted"; "sorted" of a field that is no vector; "none" where the segment holds nothing of the field
 	Rows        int
 	MemoryBytes int64 // in memory of our own
 	DiskBytes   int64 // of its file; 0 if it has none, because it is quick to build
@@ -277,6 +278,8 @@ func (s *Sealed) LoadIndex(ctx context.Context, spec IndexSpec, mapped bool) err
 	case c == nil:
 	case spec.sparse():
 		ix, size, err = s.openSparse(spec, mapped)
+	case spec.scalar():
+		ix, size, err = s.openScalar(spec, mapped)
 	default:
 		var col *vectorColumn
 		if col, err = s.columnOf(spec.Field); err == nil {
@@ -303,6 +306,12 @@ func (x IndexSpec) element() vector.Element {
 
 // check refuses an index that cannot be.
 func (x IndexSpec) check() error {
+	if x.scalar() {
+		if !index.Supports(x.Field) {
+			return fmt.Errorf("%w: %q of type %s", ErrNoIndex, x.Field.Name, x.Field.Type)
+		}
+		return nil
+	}
 	if !x.element().Supports(x.Metric) {
 		return fmt.Errorf("%w: %q of type %s by %v", ErrNoIndex, x.Field.Name, x.Field.Type, x.Metric)
 	}
@@ -374,12 +383,15 @@ func (s *Sealed) openIndexFile(spec IndexSpec, mapped bool, load func(f vfs.File
 func indexError(path string, err error) error {
 	var g *graph.CorruptionError
 	var i *inverted.CorruptionError
+	var x *index.CorruptionError
 	at, kind, text := int64(0), "identity", ""
 	switch {
 	case errors.As(err, &g):
 		at, kind, text = g.Offset, g.Kind, g.Text
 	case errors.As(err, &i):
 		at, kind, text = i.Offset, i.Kind, i.Text
+	case errors.As(err, &x):
+		at, kind, text = x.Offset, x.Kind, x.Text
 	case !errors.Is(err, errOtherIndex):
 		return fmt.Errorf("%s: %w", path, err)
 	}

@@ -24,7 +24,7 @@ type IndexBuild struct {
 }
 
 // CodeIndex codes all rows of the field and has searches read the codes instead of the vectors. Where that is as fast as a graph, or the segment
-// holds nothing of the field, the index is ready then; else BuildIndex makes it so. Sparse vectors have no codes: nothing is done. Errors are
+// holds nothing of the field, the index is ready then; else BuildIndex makes it so. Sparse vectors and scalars have no codes: nothing is done. Errors are
 // those of BuildIndex. REQUIRES: the caller holds a reference.
 func (s *Sealed) CodeIndex(ctx context.Context, spec IndexSpec, b IndexBuild) error {
 	if err := spec.check(); err != nil {
@@ -34,7 +34,7 @@ func (s *Sealed) CodeIndex(ctx context.Context, spec IndexSpec, b IndexBuild) er
 	case c == nil:
 		s.attach(spec, emptyIndex{}, IndexReady, 0)
 		return nil
-	case spec.sparse():
+	case !spec.Coded():
 		return ctx.Err()
 	}
 	col, err := s.columnOf(spec.Field)
@@ -77,7 +77,7 @@ func (s *Sealed) CodeIndex(ctx context.Context, spec IndexSpec, b IndexBuild) er
 //     by LoadIndex.
 //  5. Attach it in place of the codes.
 //
-// An index of sparse vectors goes the same way, without codes.
+// An index of sparse vectors, or of scalars, goes the same way, without codes.
 //
 // An error leaves the segment with the codes, if it came so far, and no new file. It is ctx.Err() if ctx ends, wraps graph.ErrMemory or
 // inverted.ErrMemory if the build does not fit into the budget, ErrIndexDropped, ErrIndexBusy or ErrNoIndex. REQUIRES: the caller holds a reference.
@@ -92,6 +92,9 @@ func (s *Sealed) BuildIndex(ctx context.Context, spec IndexSpec, b IndexBuild) e
 	}
 	if spec.sparse() {
 		return s.buildSparse(ctx, spec, b)
+	}
+	if spec.scalar() {
+		return s.buildScalar(ctx, spec, b)
 	}
 	col, err := s.columnOf(spec.Field)
 	if err != nil {

@@ -16,6 +16,9 @@ type MergeSource struct {
 // MergeIndex is BuildIndex for a segment that was made of others: it starts from their graphs, where all of them have the definition's
 // index. REQUIRES: the caller holds a reference to each.
 func (s *Sealed) MergeIndex(ctx context.Context, spec IndexSpec, b IndexBuild, from []MergeSource) error {
+	if !spec.Coded() {
+		return s.BuildIndex(ctx, spec, b)
+	}
 	col, err := s.columnOf(spec.Field)
 	if err != nil {
 		return err

@@ -162,6 +162,18 @@ func matchBlocks(ctx context.Context, v View, e *filter.Expr, words []uint64) (b
 	m := &matcher{ctx: ctx, v: v, blocks: newBlockReader(v)}
 	m.sealed, _ = v.(*SealedView)
 	defer func() { err = errors.Join(err, m.blocks.close()) }()
+	by.Way = "values"
+	if m.sealed != nil {
+		m.asked = m.sealed.s.ask(e)
+		by.Indexes = m.asked.indexes
+		switch {
+		case m.asked.all:
+			by.Way = "index"
+			return by, m.eval(e, 0, v.Rows(), words)
+		case m.asked.answers != nil:
+			by.Way = "index and values"
+		}
+	}
 	fields := e.Fields()
 	for lo, n := uint32(0), v.Rows(); lo < n; {
 		hi := m.blocks.end(fields, lo, min(lo+matchRows, n))
@@ -170,7 +182,7 @@ func matchBlocks(ctx context.Context, v View, e *filter.Expr, words []uint64) (b
 		}
 		lo = hi
 	}
-	by = Matching{Way: "values", Compared: m.compared}
+	by.Compared = m.compared
 	return by, nil
 }
 
@@ -180,6 +192,7 @@ type matcher struct {
 	v        View
 	sealed   *SealedView // nil for a growing segment
 	blocks   *blockReader
+	asked    asked
 	compared int64
 }
 
@@ -200,8 +213,12 @@ func (m *matcher) block(e *filter.Expr, lo, hi uint32, words []uint64) error {
 		}
 	}
 	m.compared += int64(hi - lo)
+	return m.eval(e, lo, hi, words)
+}
+
+func (m *matcher) eval(e *filter.Expr, lo, hi uint32, words []uint64) error {
 	return e.Eval(&filter.Block{
-		Rows: int(hi - lo), Base: uint64(m.v.ID())<<32 | uint64(lo),
+		Rows: int(hi - lo), Base: uint64(m.v.ID())<<32 | uint64(lo), Answers: m.asked.answers, First: int(lo),
 		Column: func(f *schema.Field) (column.Data, error) { return m.blocks.read(m.ctx, f, lo, hi) },
 	}, words)
 }
