@@ -307,7 +307,7 @@ func (x IndexSpec) element() vector.Element {
 // check refuses an index that cannot be.
 func (x IndexSpec) check() error {
 	if x.scalar() {
-		if !index.Supports(x.Field) {
+		if x.Metric != 0 || !index.Supports(x.Field) {
 			return fmt.Errorf("%w: %q of type %s", ErrNoIndex, x.Field.Name, x.Field.Type)
 		}
 		return nil
