@@ -24,12 +24,16 @@ func languageRows(t testing.TB) (*filter.Block, *schema.Schema) {
 
 // blockSource gives a block's values of a field to the build of an index.
 type blockSource struct {
-	b *filter.Block
-	f *schema.Field
+	b    *filter.Block
+	f    *schema.Field
+	path *filter.Path
+	cast filter.Cast
 }
 
 func (s blockSource) Field() *schema.Field { return s.f }
 func (s blockSource) Rows() int            { return s.b.Rows }
+
+func (s blockSource) Path() (*filter.Path, filter.Cast) { return s.path, s.cast }
 
 func (s blockSource) Each(_ context.Context, visit func(uint32, column.Data) error) error {
 	d, err := s.b.Column(s.f)
@@ -46,7 +50,14 @@ func indexed(t require.TestingT, e *filter.Expr, b *filter.Block, s *schema.Sche
 	with.Answers = make([]*filter.Answer, len(terms))
 	n := 0
 	for i, term := range terms {
-		ix, err := index.Build(context.Background(), blockSource{b, term.Field}, 0)
+		src := blockSource{b: b, f: term.Field, cast: term.Cast}
+		if term.Path != "" {
+			var err error
+			src.path, err = filter.ParsePath(term.Path, s)
+			require.NoError(t, err)
+			require.Equal(t, term.Path, src.path.String())
+		}
+		ix, err := index.Build(context.Background(), src, 0)
 		require.NoError(t, err)
 		yes, ok := ix.Answer(term)
 		if !ok {

@@ -10,6 +10,8 @@ import (
 // expression, is null, or array_contains and its kin.
 type Term struct {
 	Field *schema.Field
+	Path  string // of JSON: the place in the field, as Path.String writes it; Cast are the values there that can match
+	Cast  Cast
 	Null  bool // the rows whose value is null; nothing of what follows holds then
 
 	// A row matches if its value lies in one of the ranges, and fits, if Fits is not nil; of an array one element must. All has a row match
@@ -111,13 +113,8 @@ func termOf(p pred) *Term {
 		}
 	case *pattern:
 		if c, ok := p.x.(*columnOp); ok && c.field.Type == schema.TypeVarChar {
-			t := &Term{Field: c.field, Texts: []TextRange{prefixRange(p.head)}, Not: p.op == opNotMatch}
-			if p.op != opLike {
-				t.Texts = []TextRange{{}}
-			}
-			if !p.only || p.op != opLike {
-				t.Fits = p.fits
-			}
+			t := &Term{Field: c.field}
+			p.fill(t)
 			return t
 		}
 	case *contains:
@@ -125,7 +122,18 @@ func termOf(p pred) *Term {
 			return p.term(c.field)
 		}
 	}
-	return nil
+	return pathTerm(p)
+}
+
+// fill gives a term the strings that a pattern is true of.
+func (p *pattern) fill(t *Term) {
+	t.Texts, t.Not = []TextRange{{}}, p.op == opNotMatch
+	if p.op == opLike {
+		t.Texts[0] = prefixRange(p.head)
+	}
+	if !p.only || p.op != opLike {
+		t.Fits = p.fits
+	}
 }
 
 // prefixRange holds the strings that begin with a text.
@@ -143,6 +151,13 @@ func prefixRange(head string) TextRange {
 		}
 	}
 	return r
+}
+
+func (v interval) texts() TextRange {
+	return TextRange{
+		Lo: v.lo.str, HasLo: v.lo.kind != kindNone, LoOpen: v.loOpen,
+		Hi: v.hi.str, HasHi: v.hi.kind != kindNone, HiOpen: v.hiOpen,
+	}
 }
 
 func (p *within) term(f *schema.Field) *Term {
@@ -163,10 +178,7 @@ func (p *within) term(f *schema.Field) *Term {
 			t.Ranges = []KeyRange{{p.floats.lo64 ^ 1<<63, (p.floats.lo64 + p.floats.width64) ^ 1<<63}}
 		}
 	case kindString:
-		t.Texts = []TextRange{{
-			Lo: p.iv.lo.str, HasLo: p.iv.lo.kind != kindNone, LoOpen: p.iv.loOpen,
-			Hi: p.iv.hi.str, HasHi: p.iv.hi.kind != kindNone, HiOpen: p.iv.hiOpen,
-		}}
+		t.Texts = []TextRange{p.iv.texts()}
 	default:
 		return nil
 	}

@@ -27,6 +27,8 @@ var (
 type Source interface {
 	Field() *schema.Field
 	Rows() int
+	// Path is the place in a JSON field that is indexed, and which values there; nil and 0 of other fields.
+	Path() (*filter.Path, filter.Cast)
 	// Each visits the values of all rows, in order. The data is valid during the call only.
 	Each(ctx context.Context, visit func(first uint32, d column.Data) error) error
 }
@@ -66,10 +68,14 @@ type builder struct {
 // ErrType, ErrMemory or ErrTooLarge.
 func Build(ctx context.Context, src Source, budget int64) (*Index, error) {
 	f := src.Field()
-	if !Supports(f) {
+	path, cast := src.Path()
+	if path == nil && !Supports(f) || path != nil && path.Field() != f {
 		return nil, fmt.Errorf("%w: %q of type %v", ErrType, f.Name, f.Type)
 	}
 	b := &builder{ix: &Index{rows: src.Rows()}, elem: f.Type, budget: budget}
+	if path != nil {
+		return b.json(ctx, src, path, cast)
+	}
 	if b.ix.multi = f.Type == schema.TypeArray; b.ix.multi {
 		b.elem = f.ElementType
 	}
@@ -87,6 +93,40 @@ func Build(ctx context.Context, src Source, budget int64) (*Index, error) {
 			} else {
 				b.add(row, d.Value(i))
 			}
+		}
+		return b.check()
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	b.sort()
+	return b.finish(), ctx.Err()
+}
+
+// json builds the index of a place in a JSON field.
+func (b *builder) json(ctx context.Context, src Source, path *filter.Path, cast filter.Cast) (*Index, error) {
+	b.ix.multi, b.ix.texts = cast&filter.CastArray != 0, cast&^filter.CastArray == filter.CastVarChar
+	b.ix.present = make([]uint64, b.ix.words())
+	err := src.Each(ctx, func(first uint32, d column.Data) error {
+		for i := range d.Rows {
+			if row := first + uint32(i); path.Field().IsDynamic || !d.IsNull(i) {
+				b.ix.present[row/64] |= 1 << (row % 64)
+			}
+		}
+		exact, err := path.EachKey(d, cast, func(row int, key uint64, text []byte) {
+			e := entry{key: key, row: first + uint32(row)}
+			if b.ix.texts {
+				e.key, e.len = uint64(len(b.text)), uint32(len(text))
+				b.text = append(b.text, text...)
+			}
+			b.entries = append(b.entries, e)
+		})
+		b.ix.lossy = b.ix.lossy || !exact
+		if err != nil {
+			return err
 		}
 		return b.check()
 	})

@@ -33,6 +33,7 @@ const (
 
 	flagTexts = 1
 	flagMulti = 2
+	flagLossy = 4
 )
 
 // The sections, in order.
@@ -76,6 +77,9 @@ func (ix *Index) Save(w io.Writer, id Identity) error {
 	}
 	if ix.multi {
 		flags |= flagMulti
+	}
+	if ix.lossy {
+		flags |= flagLossy
 	}
 	data := [sections][]byte{keys, ix.bytes, bytesOf(ix.starts), bytesOf(ix.postings), bytesOf(ix.steps), bytesOf(ix.present)}
 	h := make([]byte, 0, headerSize)
@@ -134,7 +138,7 @@ func Open(b []byte, id Identity) (*Index, error) {
 	}
 	rows, flags, values := le.Uint32(h[32:]), le.Uint32(h[36:]), le.Uint32(h[40:])
 	texts, postings, steps := le.Uint32(h[44:]), le.Uint32(h[48:]), le.Uint32(h[52:])
-	if le.Uint32(h[12:]) != headerSize || rows > math.MaxInt32 || flags > flagTexts|flagMulti || postings > maxEntries || values > postings ||
+	if le.Uint32(h[12:]) != headerSize || rows > math.MaxInt32 || flags > flagTexts|flagMulti|flagLossy || postings > maxEntries || values > postings ||
 		texts > math.MaxInt32 || flags&flagTexts == 0 && texts > 0 || steps != stepCount || flags&flagMulti == 0 && postings > rows {
 		return nil, corrupt(12, "format", "%d rows, %d values, %d bytes, %d postings, %d steps, flags %x", rows, values, texts, postings, steps, flags)
 	}
@@ -156,7 +160,7 @@ func Open(b []byte, id Identity) (*Index, error) {
 		return nil, corrupt(int64(at), "length", "%d bytes, want %d", len(b), at)
 	}
 	ix := &Index{
-		rows: int(rows), texts: flags&flagTexts != 0, multi: flags&flagMulti != 0, bytes: data[secBytes],
+		rows: int(rows), texts: flags&flagTexts != 0, multi: flags&flagMulti != 0, lossy: flags&flagLossy != 0, bytes: data[secBytes],
 		starts: words[uint32](data[secStarts]), postings: words[uint32](data[secPostings]),
 		steps: words[uint64](data[secSteps]), present: words[uint64](data[secPresent]),
 	}

@@ -14,6 +14,7 @@ type Identity struct{ Segment, Token uint64 }
 // Index is an index of one field of a segment.
 type Index struct {
 	rows  int
+	lossy bool // numbers were left out that no float is
 	texts bool // values are strings, not keys
 	multi bool // a row may hold several values: the elements of an array
 
@@ -45,7 +46,7 @@ func (ix *Index) Bytes() int64 {
 
 func (ix *Index) text(value int) []byte { return ix.bytes[ix.offs[value]:ix.offs[value+1]] }
 
-// Present returns the bits of the rows that are not null. They must not be changed.
+// Present returns the bits of the rows that are not null; of a dynamic field of all rows. They must not be changed.
 func (ix *Index) Present() []uint64 { return ix.present }
 
 // fitShare: a term that has to look at more values than one for so many rows is left to the values themselves.
@@ -61,6 +62,8 @@ func (ix *Index) Answer(t *filter.Term) (yes []uint64, ok bool) {
 		}
 		ix.cut(yes)
 		return yes, true
+	case ix.lossy:
+		return nil, false
 	case len(t.Texts) > 0 && !ix.texts || len(t.Ranges) > 0 && ix.texts:
 		return nil, false
 	case t.Fits != nil:
@@ -76,8 +79,10 @@ func (ix *Index) Answer(t *filter.Term) (yes []uint64, ok bool) {
 		}
 	}
 	if t.Not {
+		others := make([]uint64, len(yes))
+		ix.between(0, ix.values(), others)
 		for i := range yes {
-			yes[i] = ix.present[i] &^ yes[i]
+			yes[i] = others[i] &^ yes[i]
 		}
 	}
 	return yes, true

@@ -27,6 +27,8 @@ type source struct {
 func (s source) Field() *schema.Field { return s.f }
 func (s source) Rows() int            { return s.d.Rows }
 
+func (s source) Path() (*filter.Path, filter.Cast) { return nil, 0 }
+
 func (s source) Each(ctx context.Context, visit func(uint32, column.Data) error) error {
 	for lo := 0; lo < s.d.Rows; lo += s.run {
 		if err := visit(uint32(lo), s.d.Slice(lo, min(lo+s.run, s.d.Rows))); err != nil {

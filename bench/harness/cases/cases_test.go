@@ -140,7 +140,7 @@ func TestPlans(t *testing.T) {
 			require.Greater(t, float64(r.Recall), .9, "%s", r.Params)
 		}
 	}
-	require.Equal(t, map[string]int{"": 6, "auto": 6, "scan": 6, "post": 6, "inside": 6}, seen)
+	require.Equal(t, map[string]int{"": 12, "auto": 6, "scan": 6, "post": 6, "inside": 6}, seen)
 }
 
 // Every case of stores gives records of every kind.

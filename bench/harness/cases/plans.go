@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -78,7 +79,11 @@ func (b *Bench) filter(ctx context.Context, set *dataset.Set) error {
 		if !s.Filters {
 			continue
 		}
-		for _, params := range s.Variants(&set.Meta) {
+		variants := s.Variants(&set.Meta)
+		if !s.Rival {
+			variants = []result.Params{{}, {"scalar": "AUTOINDEX"}}
+		}
+		for _, params := range variants {
 			c, err := b.ready(ctx, s, params.With(result.Params{"fields": "yes"}), set, b.Env.Core)
 			if err == nil {
 				contenders = append(contenders, c)
@@ -151,9 +156,14 @@ type filtered struct {
 // settings measures a contender's parameters in each situation, and returns those that take part.
 func (f *filtering) settings(ctx context.Context, c *contender, all []situation) ([]*filtered, error) {
 	var kept []*filtered
-	candidates := c.Searches(&f.set.Meta, c.params)
-	if f.Quick && len(candidates) > 3 {
-		candidates = candidates[:3]
+	var candidates []result.Params
+	for i, search := range c.Searches(&f.set.Meta, c.params) {
+		if i%2 == 1 && (!f.Quick || len(candidates) < 3) {
+			candidates = append(candidates, search)
+		}
+	}
+	if c.Rival && !f.Full { // with filters around the query, or away from it, some take minutes
+		all = slices.DeleteFunc(slices.Clone(all), func(s situation) bool { return s.relation != dataset.ByChance })
 	}
 	f.Show.Work(c.title()+": recall under filters", len(all))
 	defer f.weigh(c)
@@ -169,7 +179,7 @@ func (f *filtering) settings(ctx context.Context, c *contender, all []situation)
 			}
 		}
 		kept = append(kept, best)
-		if !c.Rival {
+		if !c.Rival && c.params["scalar"] == "" {
 			for _, plan := range []string{"auto", "scan", "post", "inside"} {
 				m, err := f.measure(ctx, c, s, result.Params{"plan": plan})
 				if err != nil {

@@ -182,6 +182,13 @@ func (s *selkie) build(ctx context.Context, args worker.Args, _ func(done, of in
 		if err := s.coll.CreateIndex(ctx, schema.Index{Field: "vector", Metric: s.set.Metric.String()}); err != nil {
 			return nil, err
 		}
+		if kind := args["scalar"]; kind != "" {
+			for _, field := range []string{"number", "place"} {
+				if err := s.coll.CreateIndex(ctx, schema.Index{Field: field, Kind: schema.IndexKind(kind)}); err != nil {
+					return nil, err
+				}
+			}
+		}
 		if err := s.coll.WaitIndexed(ctx); err != nil {
 			return nil, err
 		}

@@ -22,7 +22,7 @@ func (r *Report) filtered(set string, records []result.Record) {
 	for i := range records {
 		x := &records[i]
 		name := x.System
-		for _, p := range []string{"codes", "index", "plan", "ef"} {
+		for _, p := range []string{"codes", "scalar", "plan", "ef"} {
 			if v := x.Params[p]; v != "" {
 				name += " " + p + "=" + v
 			}
@@ -32,7 +32,7 @@ func (r *Report) filtered(set string, records []result.Record) {
 		})
 		t.Strong = append(t.Strong, own(x) && x.Params["plan"] == "")
 		if x.Params["relation"] == "none" && x.Params["plan"] == "" {
-			title := fmt.Sprintf("%s %% %s", x.Params["share"], strings.TrimSpace(x.System+" "+x.Params["codes"]))
+			title := fmt.Sprintf("%s %% %s", x.Params["share"], strings.TrimSpace(x.System+" "+x.Params["codes"]+x.Params["scalar"]))
 			chart.bar(title, float64(x.QPS), own(x))
 		}
 	}
