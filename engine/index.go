@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/selkiedb/selkie/filter"
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/segment"
 	"github.com/selkiedb/selkie/vector"
@@ -64,10 +65,36 @@ func newIndex(r indexRecord, s *schema.Schema) (*index, error) {
 			return nil, err
 		}
 	}
-	return &index{
+	x := &index{
 		id: r.id, def: def, field: f, metric: m, created: time.Unix(0, r.created),
 		spec: segment.IndexSpec{ID: r.id, Field: f, Metric: m, Graph: graphOptions(def)},
-	}, nil
+	}
+	if text := def.Params["json_path"]; text != "" {
+		if x.spec.Path, err = filter.ParsePath(text, s); err != nil {
+			return nil, err
+		}
+		if x.spec.Path.Field() != f {
+			return nil, schema.Invalid(f.Name, text, "json_path leads into field %q", x.spec.Path.Field().Name)
+		}
+		x.spec.Cast = castOf(def.Params["json_cast_type"])
+	}
+	return x, nil
+}
+
+// castOf reads a json_cast_type.
+func castOf(name string) (c filter.Cast) {
+	if rest, ok := strings.CutPrefix(name, "ARRAY_"); ok {
+		name, c = rest, filter.CastArray
+	}
+	return c | map[string]filter.Cast{"BOOL": filter.CastBool, "DOUBLE": filter.CastDouble, "VARCHAR": filter.CastVarChar}[name]
+}
+
+// same reports whether two indexes are of the same thing: a field, or a place and a type in a JSON field.
+func (x *index) same(y *index) bool {
+	if x.field != y.field || x.spec.Path == nil {
+		return x.field == y.field
+	}
+	return x.spec.Path.String() == y.spec.Path.String() && x.spec.Cast == y.spec.Cast
 }
 
 // The graph of a definition with M has 2·M neighbours a row, as the lowest layer of HNSW has, within these bounds: fewer give no graph that can
@@ -119,22 +146,22 @@ func (c *Collection) createIndex(ctx context.Context, x schema.Index) error {
 	if err := errors.Join(ctx.Err(), c.usable()); err != nil {
 		return err
 	}
-	for _, have := range c.indexList() {
-		switch {
-		case have.def.Same(def):
-			return nil
-		case have.def.Name == def.Name:
-			return fmt.Errorf("index %q %w, of other parameters", def.Name, ErrExists)
-		case have.def.Field == def.Field:
-			return fmt.Errorf("index %q of field %q %w: a field has one", have.def.Name, def.Field, ErrExists)
-		}
-	}
 	var id uint64
 	e.cat.view(func(st *state) { id = st.nextID })
 	rec := indexRecord{id, c.id, def, e.opts.Now().UnixNano()}
 	ix, err := newIndex(rec, c.schema)
 	if err != nil {
 		return err
+	}
+	for _, have := range c.indexList() {
+		switch {
+		case have.def.Same(def):
+			return nil
+		case have.def.Name == def.Name:
+			return fmt.Errorf("index %q %w, of other parameters", def.Name, ErrExists)
+		case have.same(ix):
+			return fmt.Errorf("index %q of field %q %w: a field has one, a JSON field one for each path and type", have.def.Name, def.Field, ErrExists)
+		}
 	}
 	if err := e.cat.commit(&edit{putIndexes: []indexRecord{rec}, nextID: id + 1}); err != nil {
 		return err

@@ -67,16 +67,29 @@ func TestLanguage(t *testing.T) {
 	for _, f := range []string{"i8", "i32", "f", "d", "b", "s", "txt", "tags", "nums", "flags", "reals"} {
 		require.NoError(t, c.CreateIndex(ctx, schema.Index{Field: f}))
 	}
+	paths := 0
+	for _, place := range []string{`meta["a"]`, `meta["b"]`, `meta["twice"]`, `meta["big"]`, `meta["deep"]["k"]`, `color`, `$meta["size"]`} {
+		field := "meta"
+		if !strings.HasPrefix(place, "meta") {
+			field = "$meta"
+		}
+		for _, cast := range []string{"BOOL", "DOUBLE", "VARCHAR", "ARRAY_BOOL", "ARRAY_DOUBLE", "ARRAY_VARCHAR"} {
+			paths++
+			require.NoError(t, c.CreateIndex(ctx, schema.Index{
+				Name: fmt.Sprintf("path%d", paths), Field: field, Params: map[string]string{"json_path": place, "json_cast_type": cast},
+			}))
+		}
+	}
 	require.NoError(t, c.WaitIndexed(ctx))
 	t.Run("indexed", check)
-	require.Greater(t, ways["index"], 100)
+	require.Greater(t, ways["index"], 120)
 	require.Greater(t, ways["index and values"], 2)
 	require.NoError(t, eng.Close())
 
 	eng, c = open()
 	require.NoError(t, c.WaitIndexed(ctx))
-	require.EqualValues(t, 11, eng.Metrics().IndexLoads)
+	require.EqualValues(t, 11+paths, eng.Metrics().IndexLoads)
 	t.Run("opened again", check)
-	require.Greater(t, ways["index"], 100)
+	require.Greater(t, ways["index"], 120)
 	require.NoError(t, eng.Close())
 }

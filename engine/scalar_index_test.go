@@ -113,6 +113,53 @@ func TestScalarIndex(t *testing.T) {
 	require.Equal(t, []int64{0, 2, 0, 0}, []int64{m.IndexBuilds, m.IndexLoads, m.IndexErrors, m.IndexRejected})
 }
 
+// A JSON field has an index for each place and type.
+func TestPathIndex(t *testing.T) {
+	ctx := context.Background()
+	eng, err := engine.Open("db", &engine.Options{FS: vfs.NewMem(), CompactBytes: -1})
+	require.NoError(t, err)
+	defer eng.Close()
+	c, err := eng.CreateCollection(ctx, schema.New("c").With(schema.Int64("id").PrimaryKey(), schema.JSON("meta").Nullable(), schema.FloatVector("v", 2)))
+	require.NoError(t, err)
+	create := func(name string, params ...string) error {
+		x := schema.Index{Name: name, Field: "meta", Kind: schema.IndexInverted, Params: map[string]string{}}
+		for i := 0; i < len(params); i += 2 {
+			x.Params[params[i]] = params[i+1]
+		}
+		return c.CreateIndex(ctx, x)
+	}
+	require.ErrorContains(t, create("a"), `needs the parameter "json_path"`)
+	require.ErrorContains(t, create("a", "json_path", `meta["n"]`), "json_cast_type")
+	require.ErrorContains(t, create("a", "json_path", `meta["n"]`, "json_cast_type", "int"), "must be one of")
+	require.ErrorContains(t, create("a", "json_path", `id`, "json_cast_type", "double"), "no path")
+	require.ErrorContains(t, create("a", "json_path", `meta["n`, "json_cast_type", "double"), "column")
+	require.ErrorContains(t, c.CreateIndex(ctx, schema.Index{Field: "meta", Kind: schema.IndexBitmap}), "does not fit")
+	require.NoError(t, create("number", "json_path", `meta["n"]`, "json_cast_type", "double"))
+	require.NoError(t, create("number", "json_path", `meta["n"]`, "json_cast_type", "DOUBLE"), "the same")
+	require.ErrorIs(t, create("again", "json_path", `meta['n']`, "json_cast_type", "DOUBLE"), engine.ErrExists, "the same place, written in another way")
+	require.NoError(t, create("words", "json_path", `meta["words"]`, "json_cast_type", "array_varchar"))
+
+	var ids []int64
+	var docs [][]byte
+	var valid []bool
+	for i := range 600 {
+		ids, valid = append(ids, int64(i)), append(valid, i%6 != 5)
+		docs = append(docs, fmt.Appendf(nil, `{"n": %d, "words": ["w%d", "x"]}`, i%50, i%7))
+	}
+	docs[0] = []byte(`{"n": "none"}`)
+	_, err = c.Insert(ctx, column.Int64("id", ids), column.JSON("meta", docs).WithValid(valid), column.FloatVectorFlat("v", 2, make([]float32, 1200)))
+	require.NoError(t, err)
+	_, err = c.Flush(ctx)
+	require.NoError(t, err)
+	require.NoError(t, c.WaitIndexed(ctx))
+	require.Equal(t, []string{"index"}, wayOf(t, c, `meta["n"] < 10`, 99))
+	require.Equal(t, []string{"index"}, wayOf(t, c, `meta["n"] != 3`, 491))
+	require.Equal(t, []string{"index"}, wayOf(t, c, `not (meta["n"] == 3)`, 492))
+	require.Equal(t, []string{"index"}, wayOf(t, c, `json_contains(meta["words"], "w3") and meta["n"] in [3, 10, 2.5]`, 3))
+	require.Equal(t, []string{"values"}, wayOf(t, c, `meta["n"] == "none"`, 1), "the index is of numbers")
+	require.Equal(t, []string{"values"}, wayOf(t, c, `exists meta["n"]`, 500))
+}
+
 // A file that is damaged or missing costs speed: it is said, and built again. A store that is read only does without.
 func TestScalarIndexDamage(t *testing.T) {
 	ctx := context.Background()

@@ -30,7 +30,8 @@ const (
 	IndexSparse IndexKind = "SPARSE_INVERTED_INDEX"
 
 	// IndexInverted finds the rows of a scalar field, or of an array's elements, by value, for filters: comparisons, in, like,
-	// array_contains. The other kinds of scalar index that Milvus has are accepted where it accepts them, and are made the same way.
+	// array_contains. Of a JSON field, or the dynamic one, json_path names the place that is indexed, as a filter does (meta["a"]["b"]), and
+	// json_cast_type the values there: BOOL, DOUBLE, VARCHAR, or ARRAY_ before one of them for the elements of an array. The other kinds of scalar index that Milvus has are accepted where it accepts them, and are made the same way.
 	IndexInverted IndexKind = "INVERTED"
 	// IndexBitmap is for Bool, integers, VarChar and arrays of them, but not for a primary key.
 	IndexBitmap IndexKind = "BITMAP"
@@ -133,6 +134,9 @@ func checkScalarKind(f *Field, k IndexKind) error {
 	number := t == TypeInt8 || t == TypeInt16 || t == TypeInt32 || t == TypeInt64 || t == TypeFloat || t == TypeDouble
 	float := t == TypeFloat || t == TypeDouble
 	fits := number || t == TypeBool || t == TypeVarChar
+	if f.Type == TypeJSON {
+		fits = k == IndexAuto || k == IndexInverted
+	}
 	switch k {
 	case IndexAuto, IndexInverted:
 	case IndexBitmap:
@@ -186,6 +190,9 @@ type param struct {
 	words  []string
 }
 
+// jsonCasts are the values of a JSON field that can be indexed.
+var jsonCasts = []string{"BOOL", "DOUBLE", "VARCHAR", "ARRAY_BOOL", "ARRAY_DOUBLE", "ARRAY_VARCHAR"}
+
 const maxInt32 = 1<<31 - 1
 
 var kindParams = map[IndexKind][]param{
@@ -208,7 +215,15 @@ var kindParams = map[IndexKind][]param{
 func checkParams(f *Field, k IndexKind, given map[string]string) (map[string]string, error) {
 	out := map[string]string{}
 	rest := maps.Clone(given)
-	for _, p := range kindParams[k] {
+	params := kindParams[k]
+	if f.Type == TypeJSON {
+		if out["json_path"] = strings.TrimSpace(rest["json_path"]); out["json_path"] == "" {
+			return nil, Invalid(f.Name, nil, "an index of type JSON needs the parameter %q", "json_path")
+		}
+		delete(rest, "json_path")
+		params = []param{{name: "json_cast_type", def: " ", words: jsonCasts}}
+	}
+	for _, p := range params {
 		v, ok := rest[p.name]
 		delete(rest, p.name)
 		if !ok {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/selkiedb/selkie/filter"
 	"github.com/selkiedb/selkie/filter/index"
 	"github.com/selkiedb/selkie/schema"
 	"github.com/selkiedb/selkie/vector"
@@ -27,6 +28,8 @@ type IndexSpec struct {
 	ID     uint64 // of the definition: a file of another one is never taken for this one's
 	Field  *schema.Field
 	Metric vector.Metric // of vectors
+	Path   *filter.Path  // of JSON: the place in the field, and the values there that are indexed
+	Cast   filter.Cast
 	Graph  graph.Options // for FloatVector, Float16Vector, BFloat16Vector and Int8Vector; SparseFloatVector has nothing to choose
 }
 
@@ -307,7 +310,7 @@ func (x IndexSpec) element() vector.Element {
 // check refuses an index that cannot be.
 func (x IndexSpec) check() error {
 	if x.scalar() {
-		if x.Metric != 0 || !index.Supports(x.Field) {
+		if x.Metric != 0 || x.Path == nil && !index.Supports(x.Field) || x.Path != nil && x.Path.Field() != x.Field {
 			return fmt.Errorf("%w: %q of type %s", ErrNoIndex, x.Field.Name, x.Field.Type)
 		}
 		return nil

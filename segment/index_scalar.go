@@ -51,6 +51,17 @@ func (x IndexSpec) scalar() bool { return !x.Field.Type.IsVector() }
 // Coded reports whether a segment can be searched by codes of the index before it is built, see CodeIndex.
 func (x IndexSpec) Coded() bool { return !x.scalar() && !x.sparse() }
 
+// answers reports whether the index is one that knows what a term asks for.
+func (x IndexSpec) answers(t *filter.Term) bool {
+	if !x.scalar() || x.Field.ID != t.Field.ID {
+		return false
+	}
+	if x.Path == nil {
+		return t.Path == ""
+	}
+	return t.Path == x.Path.String() && t.Cast == x.Cast
+}
+
 // openScalar opens the file of a scalar index.
 func (s *Sealed) openScalar(spec IndexSpec, mapped bool) (fieldIndex, int64, error) {
 	var ix *index.Index
@@ -84,7 +95,7 @@ func (s *Sealed) buildScalar(ctx context.Context, spec IndexSpec, b IndexBuild) 
 		return fmt.Errorf("%w: index %d of segment %s", ErrIndexBusy, spec.ID, s.man.ID)
 	}
 	defer s.indexes.end(spec.ID)
-	ix, err := index.Build(ctx, &scalarSource{s, c, spec.Field}, b.MemoryBudget)
+	ix, err := index.Build(ctx, &scalarSource{s, c, spec}, b.MemoryBudget)
 	if err != nil {
 		return err
 	}
@@ -97,11 +108,14 @@ func (s *Sealed) buildScalar(ctx context.Context, spec IndexSpec, b IndexBuild) 
 type scalarSource struct {
 	s *Sealed
 	c *columnMeta
-	f *schema.Field
+	x IndexSpec
 }
 
 // Field is the field.
-func (x *scalarSource) Field() *schema.Field { return x.f }
+func (x *scalarSource) Field() *schema.Field { return x.x.Field }
+
+// Path is the place in a JSON field.
+func (x *scalarSource) Path() (*filter.Path, filter.Cast) { return x.x.Path, x.x.Cast }
 
 // Rows returns the number of rows.
 func (x *scalarSource) Rows() int { return int(x.s.man.Rows) }
@@ -141,7 +155,7 @@ func (s *Sealed) ask(e *filter.Expr) (a asked) {
 
 func (s *Sealed) askOne(t *filter.Term) *filter.Answer {
 	for _, x := range s.indexes.all() {
-		if x.spec.Field.ID != t.Field.ID || !x.spec.scalar() || !x.acquire() {
+		if !x.spec.answers(t) || !x.acquire() {
 			continue
 		}
 		answer, err := x.answer(t)
