@@ -333,7 +333,7 @@ func (c *check) recall(ctx context.Context, p *Partition, snap *partition.Snapsh
 	refs := c.sample(snap)
 	for _, x := range p.c.indexList() {
 		element := query.ElementOf(x.field.Type)
-		if !x.built() || len(refs) == 0 || element == vector.Sparse {
+		if !x.built() || len(refs) == 0 || element == vector.Sparse || !x.field.Type.IsVector() {
 			continue
 		}
 		cols, err := snap.Fetch(ctx, []*schema.Field{x.field}, refs)

@@ -55,6 +55,7 @@ func life() []step {
 		{kind: removeAll, coll: "plain", keys: []int{50, 103, 8888}},
 		{kind: flush, coll: "plain"}, // a tombstone on sealed rows, nothing else
 		{kind: index, coll: "plain"},
+		{kind: indexVer, coll: "plain"},
 		{kind: remove, coll: "plain", keys: []int{3}},
 		{kind: compact, coll: "plain"}, // one of the dead rows is in the log alone
 		{kind: createColl, coll: "text", collKind: textColl},
@@ -70,6 +71,7 @@ func life() []step {
 		{kind: flush, coll: "plain", part: "other"},
 		{kind: remove, coll: "text", keys: keyRange(0, 12)},
 		{kind: flush, coll: "text"},
+		{kind: indexVer, coll: "text"},
 		{kind: compact, coll: "text"},
 		{kind: unindex, coll: "plain"},
 		{kind: createPart, coll: "plain", part: "gone"},

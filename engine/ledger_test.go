@@ -198,6 +198,7 @@ const (
 	compact    stepKind = "compact collection"
 	index      stepKind = "create index"
 	unindex    stepKind = "drop index"
+	indexVer   stepKind = "create index of scalars"
 	reopen     stepKind = "reopen"
 	backUp     stepKind = "back up"
 )
@@ -382,6 +383,8 @@ func (s *session) run(ctx context.Context, st step) error {
 		return c.CreateIndex(ctx, schema.Index{Field: "v"})
 	case unindex:
 		return c.DropIndex(ctx, "v")
+	case indexVer:
+		return c.CreateIndex(ctx, schema.Index{Field: "ver"})
 	case removeAll:
 		_, err = c.Delete(ctx, kindOf(c).keys(st.keys))
 		return err
@@ -447,6 +450,7 @@ type reader interface {
 	Stats() engine.Stats
 	Get(ctx context.Context, keys column.Keys, output ...string) (*column.Rows, error)
 	Search(ctx context.Context, req *query.Search) ([]engine.Hit, error)
+	CountWhere(ctx context.Context, req *query.Select) (int64, error)
 }
 
 // store is an engine or a snapshot of it.
@@ -524,6 +528,21 @@ func observePart(ctx context.Context, kind collKind, r reader, all func(func(col
 	}
 	if len(keys) == 0 {
 		return p, nil
+	}
+	ver, want := p.rows[keys[0]][0].ver, int64(0)
+	for _, rows := range p.rows {
+		for _, row := range rows {
+			if row.ver <= ver {
+				want++
+			}
+		}
+	}
+	found, err := r.CountWhere(ctx, query.Where(fmt.Sprintf("ver <= %d", ver)))
+	if err != nil {
+		return nil, err
+	}
+	if found != want {
+		return nil, wrong("%d rows up to version %d, a filter finds %d", want, ver, found)
 	}
 	rows, err := r.Get(ctx, kind.keys(keys), "*")
 	if err != nil {

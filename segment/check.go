@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/selkiedb/selkie/column"
+	"github.com/selkiedb/selkie/filter/index"
 	"github.com/selkiedb/selkie/schema"
 )
 
@@ -28,7 +29,7 @@ type CheckStats struct {
 //   - the order of the primary keys, and the key filter with each of them
 //   - the tombstones with the number of rows
 //   - the files with those that the manifest names and those of the definitions, specs
-//   - every index file with its checksums and this segment, and each graph with its reachability
+//   - every index file with its checksums and this segment, and each graph with its reachability, each scalar index with the values
 //
 // It calls found for each fault and goes on with what can still be read. derived faults are those of index files, and of files that nothing
 // names: they cost speed or room, and no rows. The error returned is that of ctx.
@@ -207,9 +208,12 @@ func (s *Sealed) checkIndexFile(ctx context.Context, spec IndexSpec) (size int64
 		return 0, fs.ErrNotExist
 	}
 	var ix fieldIndex
-	if spec.sparse() {
+	switch {
+	case spec.sparse():
 		ix, size, err = s.openSparse(spec, true)
-	} else {
+	case spec.scalar():
+		ix, size, err = s.openScalar(spec, true)
+	default:
 		var col *vectorColumn
 		if col, err = s.columnOf(spec.Field); err == nil {
 			ix, size, err = s.openIndex(col, spec, true)
@@ -219,10 +223,32 @@ func (s *Sealed) checkIndexFile(ctx context.Context, spec IndexSpec) (size int64
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, ix.close()) }()
-	if d, ok := ix.(*denseIndex); ok {
-		return size, d.check(ctx, s.fs.PathJoin(s.dir, spec.FileName()))
+	path := s.fs.PathJoin(s.dir, spec.FileName())
+	switch x := ix.(type) {
+	case *denseIndex:
+		return size, x.check(ctx, path)
+	case *scalarIndex:
+		return size, s.checkScalar(ctx, spec, x, path)
 	}
 	return size, nil
+}
+
+// checkScalar compares an index with one that is made anew.
+func (s *Sealed) checkScalar(ctx context.Context, spec IndexSpec, x *scalarIndex, path string) (err error) {
+	again, err := index.Build(ctx, &scalarSource{s, s.cols[uint32(spec.Field.ID)], spec}, 0)
+	if err != nil {
+		return err
+	}
+	was := faultsPanic()
+	defer func() {
+		if _, fault := catchFault(was, recover(), x.file); fault != nil {
+			err = fault
+		}
+	}()
+	if !x.ix.Equal(again) {
+		return s.differs(path, "the index says other than the values of field %q", spec.Field.Name)
+	}
+	return nil
 }
 
 func (d *denseIndex) check(ctx context.Context, path string) (err error) {

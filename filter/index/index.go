@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/selkiedb/selkie/filter"
@@ -42,6 +43,13 @@ func (ix *Index) Values() int { return ix.values() }
 // Bytes is the memory that the index takes.
 func (ix *Index) Bytes() int64 {
 	return int64(8*(len(ix.keys)+len(ix.steps)+len(ix.present)) + 4*(len(ix.offs)+len(ix.starts)+len(ix.postings)) + len(ix.bytes))
+}
+
+// Equal reports whether two indexes say the same of the same rows.
+func (ix *Index) Equal(o *Index) bool {
+	return ix.rows == o.rows && ix.lossy == o.lossy && ix.texts == o.texts && ix.multi == o.multi && slices.Equal(ix.keys, o.keys) &&
+		slices.Equal(ix.offs, o.offs) && bytes.Equal(ix.bytes, o.bytes) && slices.Equal(ix.starts, o.starts) &&
+		slices.Equal(ix.postings, o.postings) && slices.Equal(ix.steps, o.steps) && slices.Equal(ix.present, o.present)
 }
 
 func (ix *Index) text(value int) []byte { return ix.bytes[ix.offs[value]:ix.offs[value+1]] }

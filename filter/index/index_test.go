@@ -119,7 +119,21 @@ func reopened(t testing.TB, ix *index.Index) *index.Index {
 	require.NoError(t, err)
 	require.Equal(t, ix.Bytes(), again.Bytes())
 	require.Equal(t, ix.Values(), again.Values())
+	require.True(t, ix.Equal(again))
 	return again
+}
+
+func TestEqual(t *testing.T) {
+	_, fields := sources(t, 200)
+	all := map[string]*index.Index{}
+	for _, name := range []string{"number", "small", "text", "tags", "flag"} {
+		ix, err := index.Build(t.Context(), fields[name], 0)
+		require.NoError(t, err)
+		for other, o := range all {
+			require.False(t, ix.Equal(o), "%s and %s", name, other)
+		}
+		all[name] = ix
+	}
 }
 
 // Damage of any kind is found, and named.
