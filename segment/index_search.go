@@ -47,6 +47,9 @@ func (v *SealedView) SearchIndex(ctx context.Context, f *schema.Field, q *vector
 	if err := ctx.Err(); err != nil {
 		return dst, IndexStats{}, true, err
 	}
+	if dead := int(v.dead.Count()); dead > 0 && o.Allowed == nil {
+		o.Matches = int(v.Rows()) - dead
+	}
 	hits, stats, err = a.ix.search(ctx, q, o, v.dead.denseWords(), dst)
 	if err != nil && isIndexFault(err) {
 		v.s.indexes.lose(a)
