@@ -222,6 +222,7 @@ func (b *builder) finish() *Index {
 		ix.offs = append(ix.offs, uint32(len(ix.bytes)))
 	}
 	ix.makeSteps()
+	ix.count()
 	return ix
 }
 

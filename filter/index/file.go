@@ -169,6 +169,7 @@ func Open(b []byte, id Identity) (*Index, error) {
 	} else {
 		ix.keys = words[uint64](data[secKeys])
 	}
+	ix.count()
 	return ix, ix.validate()
 }
 

@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"math"
+	"math/bits"
 	"slices"
 	"sort"
 
@@ -26,6 +27,7 @@ type Index struct {
 	postings []uint32 // row offsets, ascending within a value
 	steps    []uint64 // stepCount bitmaps, unless multi: the rows of the first i+1 of stepCount+1 parts of postings
 	present  []uint64 // the rows that are not null
+	full     bool     // all are
 }
 
 // stepCount is the number of bitmaps of an index whose rows hold one value each.
@@ -54,8 +56,22 @@ func (ix *Index) Equal(o *Index) bool {
 
 func (ix *Index) text(value int) []byte { return ix.bytes[ix.offs[value]:ix.offs[value+1]] }
 
-// Present returns the bits of the rows that are not null; of a dynamic field of all rows. They must not be changed.
-func (ix *Index) Present() []uint64 { return ix.present }
+// Present returns the bits of the rows that are not null; nil where none is, as in a dynamic field. They must not be changed.
+func (ix *Index) Present() []uint64 {
+	if ix.full {
+		return nil
+	}
+	return ix.present
+}
+
+// count finds out whether a row is null.
+func (ix *Index) count() {
+	n := 0
+	for _, w := range ix.present {
+		n += bits.OnesCount64(w)
+	}
+	ix.full = n == ix.rows
+}
 
 // fitShare: a term that has to look at more values than one for so many rows is left to the values themselves.
 const fitShare = 4
