@@ -61,7 +61,7 @@ func Rows() (*schema.Schema, []*column.Column) {
 		}
 		return out
 	}
-	return schema.New("language").With(
+	sch := schema.New("language").With(
 		schema.Int64("id").PrimaryKey(),
 		schema.Int8("i8"),
 		schema.Int32("i32").Nullable(),
@@ -76,7 +76,8 @@ func Rows() (*schema.Schema, []*column.Column) {
 		schema.Array("flags", schema.TypeBool, 8),
 		schema.Array("reals", schema.TypeFloat, 8),
 		schema.FloatVector("vec", 2),
-	).EnableDynamicField(), []*column.Column{
+	).EnableDynamicField()
+	return sch, []*column.Column{
 		column.Int64("id", []int64{FirstKey, 11, 12, 13, 14, 15}),
 		column.Int8("i8", []int8{-128, -1, 0, 1, 2, 127}),
 		null(column.Int32("i32", []int32{1, 0, 3, 4, 5, 6}), 1),
