@@ -308,7 +308,7 @@ func (s *selkie) stock(ctx context.Context, args worker.Args) (_ worker.Args, er
 		return nil, err
 	}
 	defer func() { err = joined(err, eng.Close()) }()
-	if err := insertRange(ctx, part, s.set, 0, s.set.Rows, 10_000, func(int, int) {}); err != nil {
+	if err := insertRange(ctx, part, s.set, nil, 0, s.set.Rows, 10_000, func(int, int) {}); err != nil {
 		return nil, err
 	}
 	if _, err := part.Flush(ctx); err != nil {
