@@ -6,7 +6,8 @@
 //
 // Parse reads an expression and checks it against a schema. The Expr that it returns can be evaluated over blocks of columns
 // (Eval), asked what it can find in a chunk of which only the bounds are known (CanMatch, MustMatch), and asked for the primary
-// keys that it names (Keys).
+// keys that it names (Keys). What indexes of fields could answer it tells by Terms, and takes their answers in place of values (Block.Answers);
+// package index is such an index, package filtertest the table that whatever evaluates filters is held to.
 //
 // # From text to bits
 //

@@ -24,7 +24,7 @@
 //  8. A field that a segment does not hold, because it was added to the schema later, reads as its default value or
 //     null.
 //  9. An index of a field is derived, and belongs to one build of the segment and one definition. It proposes rows; the vectors themselves give
-//     their scores, to the bit as a scan would. What is wrong with it costs speed, never rows.
+//     their scores, to the bit as a scan would. An index of scalars says of a filter exactly what the values would. What is wrong with it costs speed, never rows.
 //
 // # Ownership
 //
