@@ -33,6 +33,8 @@ func view[T integer | float](b []byte, buf []int64) []T {
 
 // intsWithin sets bit i of t where lo <= v[i] <= lo+width. One comparison does for both bounds, since the subtraction wraps.
 func intsWithin[T integer](t []uint64, v []T, lo int64, width uint64) {
+	n := wideInts(t, unsafe.Pointer(unsafe.SliceData(v)), len(v), unsafe.Sizeof(*new(T)), lo, width)
+	t, v = t[n:], v[64*n:]
 	for w := range t {
 		var word uint64
 		if len(v) >= 64 {
@@ -101,6 +103,8 @@ func order32(f float32) uint32 {
 // floatsWithin sets bit i of t where v[i] lies in the range.
 func (r *floatRange) floatsWithin(t []uint64, v []float32) {
 	lo, width := r.lo32, r.width32
+	n := wideFloats(t, unsafe.Pointer(unsafe.SliceData(v)), len(v), 4, uint64(lo), uint64(width))
+	t, v = t[n:], v[64*n:]
 	for w := range t {
 		row := v[min(w*64, len(v)):min(w*64+64, len(v))]
 		var word uint64
@@ -124,6 +128,8 @@ func (r *floatRange) floatsWithin(t []uint64, v []float32) {
 // doublesWithin is floatsWithin for 64 bits.
 func (r *floatRange) doublesWithin(t []uint64, v []float64) {
 	lo, width := r.lo64, r.width64
+	n := wideFloats(t, unsafe.Pointer(unsafe.SliceData(v)), len(v), 8, lo, width)
+	t, v = t[n:], v[64*n:]
 	for w := range t {
 		row := v[min(w*64, len(v)):min(w*64+64, len(v))]
 		var word uint64

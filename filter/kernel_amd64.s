@@ -1,0 +1,335 @@
+//go:build !purego
+
+// Comparisons of a column with a range, 64 rows a word: bit i of a word is set
+// where lo <= value <= lo+width, by one unsigned comparison. The plain Go in
+// kernel.go is what they are tested against. All need AVX-512 F, DQ and BW.
+
+#include "textflag.h"
+
+// func within8(t *uint64, v unsafe.Pointer, words int, lo, width uint64)
+TEXT ·within8(SB), NOSPLIT, $0-40
+	MOVQ t+0(FP), DI
+	MOVQ v+8(FP), SI
+	MOVQ words+16(FP), CX
+	MOVQ lo+24(FP), AX
+	MOVQ width+32(FP), BX
+	VPBROADCASTB AX, Z0
+	VPBROADCASTB BX, Z1
+	TESTQ CX, CX
+	JZ   done
+
+loop:
+	VMOVDQU8 0(SI), Z2
+	VPSUBB Z0, Z2, Z2
+	VPCMPUB $2, Z1, Z2, K1
+	KMOVQ K1, AX
+	MOVQ AX, (DI)
+	ADDQ $8, DI
+	ADDQ $64, SI
+	DECQ CX
+	JNZ  loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func within16(t *uint64, v unsafe.Pointer, words int, lo, width uint64)
+TEXT ·within16(SB), NOSPLIT, $0-40
+	MOVQ t+0(FP), DI
+	MOVQ v+8(FP), SI
+	MOVQ words+16(FP), CX
+	MOVQ lo+24(FP), AX
+	MOVQ width+32(FP), BX
+	VPBROADCASTW AX, Z0
+	VPBROADCASTW BX, Z1
+	TESTQ CX, CX
+	JZ   done
+
+loop:
+	VMOVDQU16 0(SI), Z2
+	VPSUBW Z0, Z2, Z2
+	VPCMPUW $2, Z1, Z2, K1
+	KMOVD K1, AX
+	VMOVDQU16 64(SI), Z3
+	VPSUBW Z0, Z3, Z3
+	VPCMPUW $2, Z1, Z3, K1
+	KMOVD K1, DX
+	SHLQ $32, DX
+	ORQ DX, AX
+	MOVQ AX, (DI)
+	ADDQ $8, DI
+	ADDQ $128, SI
+	DECQ CX
+	JNZ  loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func within32(t *uint64, v unsafe.Pointer, words int, lo, width uint64)
+TEXT ·within32(SB), NOSPLIT, $0-40
+	MOVQ t+0(FP), DI
+	MOVQ v+8(FP), SI
+	MOVQ words+16(FP), CX
+	MOVQ lo+24(FP), AX
+	MOVQ width+32(FP), BX
+	VPBROADCASTD AX, Z0
+	VPBROADCASTD BX, Z1
+	TESTQ CX, CX
+	JZ   done
+
+loop:
+	VMOVDQU32 0(SI), Z2
+	VPSUBD Z0, Z2, Z2
+	VPCMPUD $2, Z1, Z2, K1
+	KMOVW K1, AX
+	VMOVDQU32 64(SI), Z3
+	VPSUBD Z0, Z3, Z3
+	VPCMPUD $2, Z1, Z3, K1
+	KMOVW K1, DX
+	SHLQ $16, DX
+	ORQ DX, AX
+	VMOVDQU32 128(SI), Z4
+	VPSUBD Z0, Z4, Z4
+	VPCMPUD $2, Z1, Z4, K1
+	KMOVW K1, DX
+	SHLQ $32, DX
+	ORQ DX, AX
+	VMOVDQU32 192(SI), Z5
+	VPSUBD Z0, Z5, Z5
+	VPCMPUD $2, Z1, Z5, K1
+	KMOVW K1, DX
+	SHLQ $48, DX
+	ORQ DX, AX
+	MOVQ AX, (DI)
+	ADDQ $8, DI
+	ADDQ $256, SI
+	DECQ CX
+	JNZ  loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func within64(t *uint64, v unsafe.Pointer, words int, lo, width uint64)
+TEXT ·within64(SB), NOSPLIT, $0-40
+	MOVQ t+0(FP), DI
+	MOVQ v+8(FP), SI
+	MOVQ words+16(FP), CX
+	MOVQ lo+24(FP), AX
+	MOVQ width+32(FP), BX
+	VPBROADCASTQ AX, Z0
+	VPBROADCASTQ BX, Z1
+	TESTQ CX, CX
+	JZ   done
+
+loop:
+	VMOVDQU64 0(SI), Z2
+	VPSUBQ Z0, Z2, Z2
+	VPCMPUQ $2, Z1, Z2, K1
+	KMOVB K1, AX
+	VMOVDQU64 64(SI), Z3
+	VPSUBQ Z0, Z3, Z3
+	VPCMPUQ $2, Z1, Z3, K1
+	KMOVB K1, DX
+	SHLQ $8, DX
+	ORQ DX, AX
+	VMOVDQU64 128(SI), Z4
+	VPSUBQ Z0, Z4, Z4
+	VPCMPUQ $2, Z1, Z4, K1
+	KMOVB K1, DX
+	SHLQ $16, DX
+	ORQ DX, AX
+	VMOVDQU64 192(SI), Z5
+	VPSUBQ Z0, Z5, Z5
+	VPCMPUQ $2, Z1, Z5, K1
+	KMOVB K1, DX
+	SHLQ $24, DX
+	ORQ DX, AX
+	VMOVDQU64 256(SI), Z6
+	VPSUBQ Z0, Z6, Z6
+	VPCMPUQ $2, Z1, Z6, K1
+	KMOVB K1, DX
+	SHLQ $32, DX
+	ORQ DX, AX
+	VMOVDQU64 320(SI), Z7
+	VPSUBQ Z0, Z7, Z7
+	VPCMPUQ $2, Z1, Z7, K1
+	KMOVB K1, DX
+	SHLQ $40, DX
+	ORQ DX, AX
+	VMOVDQU64 384(SI), Z8
+	VPSUBQ Z0, Z8, Z8
+	VPCMPUQ $2, Z1, Z8, K1
+	KMOVB K1, DX
+	SHLQ $48, DX
+	ORQ DX, AX
+	VMOVDQU64 448(SI), Z9
+	VPSUBQ Z0, Z9, Z9
+	VPCMPUQ $2, Z1, Z9, K1
+	KMOVB K1, DX
+	SHLQ $56, DX
+	ORQ DX, AX
+	MOVQ AX, (DI)
+	ADDQ $8, DI
+	ADDQ $512, SI
+	DECQ CX
+	JNZ  loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func floatsWithin32(t *uint64, v unsafe.Pointer, words int, lo, width uint64)
+TEXT ·floatsWithin32(SB), NOSPLIT, $0-40
+	MOVQ t+0(FP), DI
+	MOVQ v+8(FP), SI
+	MOVQ words+16(FP), CX
+	MOVQ lo+24(FP), AX
+	MOVQ width+32(FP), BX
+	VPBROADCASTD AX, Z0
+	VPBROADCASTD BX, Z1
+	VPTERNLOGD $0xff, Z31, Z31, Z31
+	VPSRLD $1, Z31, Z31 // all bits but the sign
+	TESTQ CX, CX
+	JZ   done
+
+loop:
+	VMOVDQU32 0(SI), Z2
+	VPSRAD $31, Z2, Z12
+	VPANDQ Z31, Z12, Z12
+	VPXORQ Z12, Z2, Z2
+	VPSUBD Z0, Z2, Z2
+	VPCMPUD $2, Z1, Z2, K1
+	KMOVW K1, AX
+	VMOVDQU32 64(SI), Z3
+	VPSRAD $31, Z3, Z13
+	VPANDQ Z31, Z13, Z13
+	VPXORQ Z13, Z3, Z3
+	VPSUBD Z0, Z3, Z3
+	VPCMPUD $2, Z1, Z3, K1
+	KMOVW K1, DX
+	SHLQ $16, DX
+	ORQ DX, AX
+	VMOVDQU32 128(SI), Z4
+	VPSRAD $31, Z4, Z14
+	VPANDQ Z31, Z14, Z14
+	VPXORQ Z14, Z4, Z4
+	VPSUBD Z0, Z4, Z4
+	VPCMPUD $2, Z1, Z4, K1
+	KMOVW K1, DX
+	SHLQ $32, DX
+	ORQ DX, AX
+	VMOVDQU32 192(SI), Z5
+	VPSRAD $31, Z5, Z15
+	VPANDQ Z31, Z15, Z15
+	VPXORQ Z15, Z5, Z5
+	VPSUBD Z0, Z5, Z5
+	VPCMPUD $2, Z1, Z5, K1
+	KMOVW K1, DX
+	SHLQ $48, DX
+	ORQ DX, AX
+	MOVQ AX, (DI)
+	ADDQ $8, DI
+	ADDQ $256, SI
+	DECQ CX
+	JNZ  loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func floatsWithin64(t *uint64, v unsafe.Pointer, words int, lo, width uint64)
+TEXT ·floatsWithin64(SB), NOSPLIT, $0-40
+	MOVQ t+0(FP), DI
+	MOVQ v+8(FP), SI
+	MOVQ words+16(FP), CX
+	MOVQ lo+24(FP), AX
+	MOVQ width+32(FP), BX
+	VPBROADCASTQ AX, Z0
+	VPBROADCASTQ BX, Z1
+	VPTERNLOGD $0xff, Z31, Z31, Z31
+	VPSRLQ $1, Z31, Z31 // all bits but the sign
+	TESTQ CX, CX
+	JZ   done
+
+loop:
+	VMOVDQU64 0(SI), Z2
+	VPSRAQ $63, Z2, Z12
+	VPANDQ Z31, Z12, Z12
+	VPXORQ Z12, Z2, Z2
+	VPSUBQ Z0, Z2, Z2
+	VPCMPUQ $2, Z1, Z2, K1
+	KMOVB K1, AX
+	VMOVDQU64 64(SI), Z3
+	VPSRAQ $63, Z3, Z13
+	VPANDQ Z31, Z13, Z13
+	VPXORQ Z13, Z3, Z3
+	VPSUBQ Z0, Z3, Z3
+	VPCMPUQ $2, Z1, Z3, K1
+	KMOVB K1, DX
+	SHLQ $8, DX
+	ORQ DX, AX
+	VMOVDQU64 128(SI), Z4
+	VPSRAQ $63, Z4, Z14
+	VPANDQ Z31, Z14, Z14
+	VPXORQ Z14, Z4, Z4
+	VPSUBQ Z0, Z4, Z4
+	VPCMPUQ $2, Z1, Z4, K1
+	KMOVB K1, DX
+	SHLQ $16, DX
+	ORQ DX, AX
+	VMOVDQU64 192(SI), Z5
+	VPSRAQ $63, Z5, Z15
+	VPANDQ Z31, Z15, Z15
+	VPXORQ Z15, Z5, Z5
+	VPSUBQ Z0, Z5, Z5
+	VPCMPUQ $2, Z1, Z5, K1
+	KMOVB K1, DX
+	SHLQ $24, DX
+	ORQ DX, AX
+	VMOVDQU64 256(SI), Z6
+	VPSRAQ $63, Z6, Z16
+	VPANDQ Z31, Z16, Z16
+	VPXORQ Z16, Z6, Z6
+	VPSUBQ Z0, Z6, Z6
+	VPCMPUQ $2, Z1, Z6, K1
+	KMOVB K1, DX
+	SHLQ $32, DX
+	ORQ DX, AX
+	VMOVDQU64 320(SI), Z7
+	VPSRAQ $63, Z7, Z17
+	VPANDQ Z31, Z17, Z17
+	VPXORQ Z17, Z7, Z7
+	VPSUBQ Z0, Z7, Z7
+	VPCMPUQ $2, Z1, Z7, K1
+	KMOVB K1, DX
+	SHLQ $40, DX
+	ORQ DX, AX
+	VMOVDQU64 384(SI), Z8
+	VPSRAQ $63, Z8, Z18
+	VPANDQ Z31, Z18, Z18
+	VPXORQ Z18, Z8, Z8
+	VPSUBQ Z0, Z8, Z8
+	VPCMPUQ $2, Z1, Z8, K1
+	KMOVB K1, DX
+	SHLQ $48, DX
+	ORQ DX, AX
+	VMOVDQU64 448(SI), Z9
+	VPSRAQ $63, Z9, Z19
+	VPANDQ Z31, Z19, Z19
+	VPXORQ Z19, Z9, Z9
+	VPSUBQ Z0, Z9, Z9
+	VPCMPUQ $2, Z1, Z9, K1
+	KMOVB K1, DX
+	SHLQ $56, DX
+	ORQ DX, AX
+	MOVQ AX, (DI)
+	ADDQ $8, DI
+	ADDQ $512, SI
+	DECQ CX
+	JNZ  loop
+
+done:
+	VZEROUPPER
+	RET
