@@ -76,6 +76,10 @@ func TestExplain(t *testing.T) {
 	require.True(t, growing.Exact)
 	require.False(t, r.Exact())
 
+	_, err = c.Search(ctx, query.Nearest("v", q).Filter("1 < 2").Explain(&r))
+	require.NoError(t, err)
+	require.Equal(t, "all", states()["sealed"].Matching)
+
 	search := query.Nearest("v", q, vecs[indexDim:2*indexDim]).Filter("number < 10").Explain(&r)
 	_, err = c.SearchMany(ctx, search)
 	require.NoError(t, err)

@@ -56,7 +56,7 @@ func (s *Snapshot) Search(ctx context.Context, n Nearest) ([][]Hit, error) {
 	w := searches.Get().(*search)
 	defer w.end()
 	w.begin(s, n)
-	if n.Explain != nil && n.Filter == nil {
+	if n.Explain != nil {
 		s.explainAll(n.Explain)
 	}
 	if n.Filter != nil && !n.Filter.AlwaysTrue() {
