@@ -17,6 +17,7 @@ type Hit struct {
 	Key   column.Key
 	Score float32    // the metric's own number: L2 squared, IP, COSINE in [-1, 1], HAMMING in bits, JACCARD as a distance
 	Row   column.Row // the output fields
+	Group any        // the value of the field that the search groups by; nil also for null
 }
 
 // Search finds the entities nearest to one vector, best first; equal scores in the order of their primary keys. It looks at every
@@ -127,26 +128,71 @@ func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Par
 		return nil, err
 	}
 	defer release()
-	found, err := s.Search(ctx, partition.Nearest{
-		Field: plan.Field, Key: c.schema.PrimaryKey(), Metric: plan.Metric, K: plan.Limit + plan.Offset, Queries: plan.Queries,
-		Ef: plan.Ef, RefineK: plan.RefineK, Exact: plan.Exact, Parallel: plan.Parallel, Filter: plan.Filter, Explain: plan.Explain,
-	})
+	if plan.Group != nil {
+		return c.searchGroups(ctx, s, plan)
+	}
+	found, err := s.Search(ctx, c.nearest(plan))
 	if err != nil {
 		return nil, err
 	}
 	c.e.counters.searches.Add(int64(len(found)))
 	out := make([][]Hit, len(found))
 	for i, hits := range found {
-		hits = hits[min(plan.Offset, len(hits)):]
-		rows, err := c.output(ctx, s, plan.Output, hits)
+		if out[i], err = c.hits(ctx, s, plan.Output, plan.Decimals, hits[min(plan.Offset, len(hits)):]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// nearest is what a checked search asks of partitions.
+func (c *Collection) nearest(plan *query.Plan) partition.Nearest {
+	return partition.Nearest{
+		Field: plan.Field, Key: c.schema.PrimaryKey(), Metric: plan.Metric, K: plan.Limit + plan.Offset, Queries: plan.Queries,
+		Ef: plan.Ef, RefineK: plan.RefineK, Exact: plan.Exact, Parallel: plan.Parallel, Filter: plan.Filter, Range: plan.Range,
+		Explain: plan.Explain,
+	}
+}
+
+// hits gives the rows that were found as the caller gets them.
+func (c *Collection) hits(ctx context.Context, s *partition.Snapshot, output []*schema.Field, decimals int, found []partition.Hit) ([]Hit, error) {
+	rows, err := c.output(ctx, s, output, found)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Hit, len(found))
+	for i, h := range found {
+		out[i] = Hit{Key: h.Key, Score: query.Round(h.Score, decimals), Row: rows.At(i)}
+	}
+	return out, nil
+}
+
+// searchGroups is search for a plan that groups: the hits of a group follow one another.
+func (c *Collection) searchGroups(ctx context.Context, s *partition.Snapshot, plan *query.Plan) ([][]Hit, error) {
+	out := make([][]Hit, len(plan.Queries))
+	for i := range out {
+		n := c.nearest(plan)
+		n.Queries = plan.Queries[i : i+1]
+		groups, err := s.SearchGroups(ctx, n, *plan.Group)
 		if err != nil {
 			return nil, err
 		}
-		out[i] = make([]Hit, len(hits))
-		for j, h := range hits {
-			out[i][j] = Hit{Key: h.Key, Score: h.Score, Row: rows.At(j)}
+		var found []partition.Hit
+		var values []any
+		for _, g := range groups[min(plan.Offset, len(groups)):] {
+			found = append(found, g.Hits...)
+			for range g.Hits {
+				values = append(values, g.Value)
+			}
+		}
+		if out[i], err = c.hits(ctx, s, plan.Output, plan.Decimals, found); err != nil {
+			return nil, err
+		}
+		for j := range out[i] {
+			out[i][j].Group = values[j]
 		}
 	}
+	c.e.counters.searches.Add(int64(len(out)))
 	return out, nil
 }
 

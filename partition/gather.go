@@ -27,6 +27,7 @@ func (s *scan) gather(ctx context.Context, view *segment.SealedView, f *schema.F
 			if ok, err = view.Score(ctx, f, query, rows, s.scores[:len(rows)]); !ok || err != nil {
 				return err
 			}
+			leaveOutside(s.scores[:len(rows)], s.within)
 			s.top[q].PushList(s.scores[:len(rows)], rows)
 		}
 		scored += len(rows)

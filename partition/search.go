@@ -38,7 +38,9 @@ type Nearest struct {
 	Exact    bool    // scan every row, whatever indexes there are
 	Parallel int     // goroutines at most; less than 2: the caller's alone
 
-	Filter *filter.Expr // rows that may be found; nil: all
+	Filter  *filter.Expr // rows that may be found; nil: all
+	Matches *Matches     // the same, already found; Filter is not looked at then
+	Range   *query.Range // scores that may be found; nil: all
 
 	Explain *query.Receipt // gets what was done; nil: nobody asks
 }
@@ -59,7 +61,7 @@ func (s *Snapshot) Search(ctx context.Context, n Nearest) ([][]Hit, error) {
 	if n.Explain != nil {
 		s.explainAll(n.Explain)
 	}
-	if n.Filter != nil && !n.Filter.AlwaysTrue() {
+	if w.match = n.Matches; w.match == nil && n.Filter != nil && !n.Filter.AlwaysTrue() {
 		var err error
 		if w.match, err = s.Match(ctx, n.Filter, n.Explain); err != nil {
 			return nil, err
@@ -206,7 +208,10 @@ func (w *search) do(ctx context.Context, scan *scan, u unit) error {
 			if err != nil {
 				return err
 			}
-			if !ok { // no index, or it was dropped meanwhile
+			if ok {
+				hits, ok = narrow(hits, w.Range, w.K)
+			}
+			if !ok { // no index, or it was dropped meanwhile, or it did not come as far as the range
 				u.lo = q
 				return w.scan(ctx, scan, view, u)
 			}
@@ -238,6 +243,7 @@ func (w *search) scan(ctx context.Context, scan *scan, view segment.View, u unit
 	if w.match != nil {
 		set = w.match.sets[u.view]
 	}
+	scan.within = w.Range
 	begin := w.now()
 	scored, err := scan.run(ctx, view, w.Field, w.Metric, w.K, queries, set, before)
 	if err != nil {
@@ -371,6 +377,7 @@ type scan struct {
 	scores []float32
 	dead   []uint64
 	rows   []uint32
+	within *query.Range
 }
 
 func (s *scan) run(ctx context.Context, view segment.View, f *schema.Field, m vector.Metric, k int, queries []*vector.Query, set *segment.RowSet, before func(a, b uint32) bool) (scored int, err error) {
@@ -416,6 +423,7 @@ func (s *scan) run(ctx context.Context, view segment.View, f *schema.Field, m ve
 					}
 				}
 			}
+			leaveOutside(scores, s.within)
 			s.top[q].PushBlock(scores, first, dead)
 		}
 		return ctx.Err()

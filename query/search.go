@@ -40,11 +40,16 @@ type Search struct {
 	explain    *Receipt
 
 	first [1]any // room for vectors
+
+	unlimited bool // Limit was not called
+	bounds    rangeBounds
+	group     grouping
+	decimals  int // RoundDecimal's argument + 1; 0: none
 }
 
 // Nearest begins a search of a vector field. With several vectors the result has one list of hits for each.
 func Nearest[V Vector](field string, vectors ...V) *Search {
-	s := &Search{field: field, limit: DefaultTopK}
+	s := &Search{field: field, limit: DefaultTopK, unlimited: true}
 	s.vectors = s.first[:0]
 	for _, v := range vectors {
 		s.vectors = append(s.vectors, v)
@@ -54,7 +59,7 @@ func Nearest[V Vector](field string, vectors ...V) *Search {
 
 // Limit is the most hits for each vector, 1 to 16,384; 10 if it is not called. Limit and Offset together are at most 16,384.
 func (s *Search) Limit(n int) *Search {
-	s.limit = n
+	s.limit, s.unlimited = n, false
 	return s
 }
 
@@ -133,6 +138,11 @@ type Plan struct {
 	Parallel int          // at least 1
 	Filter   *filter.Expr // nil: every row
 	Explain  *Receipt     // nil: nobody asks
+
+	Unlimited bool // Limit was not called; an iterator then goes on to the end
+	Range     *Range
+	Group     *Grouping // nil: none
+	Decimals  int       // digits after the point that scores are rounded to; -1: all
 }
 
 // maxEf and maxParallel bound what a request may ask for.
@@ -170,7 +180,7 @@ func (s *Search) Check(sch *schema.Schema, metrics map[string]vector.Metric) (*P
 	}
 	p := &Plan{
 		Field: f, Metric: s.metric, Limit: s.limit, Offset: s.offset,
-		Ef: s.ef, RefineK: s.refineK, Exact: s.exact, Parallel: max(s.parallel, 1), Explain: s.explain,
+		Ef: s.ef, RefineK: s.refineK, Exact: s.exact, Parallel: max(s.parallel, 1), Explain: s.explain, Unlimited: s.unlimited,
 	}
 	elem := ElementOf(f.Type)
 	if p.Metric == 0 {
@@ -181,6 +191,9 @@ func (s *Search) Check(sch *schema.Schema, metrics map[string]vector.Metric) (*P
 	}
 	if !elem.Supports(p.Metric) {
 		return nil, schema.Invalid(s.field, p.Metric, "metric does not fit vectors of type %v", f.Type)
+	}
+	if err := s.checkExtras(sch, p); err != nil {
+		return nil, err
 	}
 	for i, v := range s.vectors {
 		raw, err := encode(f, v)

@@ -131,7 +131,7 @@ func TestIndexChoices(t *testing.T) {
 	p, err = ok().Metric(vector.L2).Ef(8).RefineK(1.5).Exact().Parallel(4).Check(s, map[string]vector.Metric{"v": vector.IP})
 	require.NoError(t, err)
 	require.Equal(t, query.Plan{
-		Field: p.Field, Metric: vector.L2, Queries: p.Queries, Limit: 5, Offset: 3, Output: p.Output, Ef: 8, RefineK: 1.5, Exact: true, Parallel: 4,
+		Field: p.Field, Metric: vector.L2, Queries: p.Queries, Limit: 5, Offset: 3, Output: p.Output, Ef: 8, RefineK: 1.5, Exact: true, Parallel: 4, Decimals: -1,
 	}, *p)
 	for want, req := range map[string]*query.Search{
 		`field "v", value 7: ef must be in [8, 2147483647]: at least limit + offset`: ok().Ef(7),
