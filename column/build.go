@@ -33,6 +33,9 @@ type BuildOptions struct {
 	AutoID func(n int) ([]int64, error)
 	// MaxBytes bounds Batch.Bytes; 0 = DefaultMaxBytes, negative = no limit but that of 32-bit offsets.
 	MaxBytes int64
+	// Partial leaves out fields that are not given, but for the primary key: Batch.Given tells which those are. The batch is then to be
+	// completed, see Batch.Complete.
+	Partial bool
 }
 
 func (o BuildOptions) maxBytes() int64 {
@@ -67,6 +70,8 @@ func Build(s *schema.Schema, cols []*Column, o BuildOptions) (*Batch, error) {
 	for i, f := range s.Fields {
 		var err error
 		switch {
+		case b.leaveOut(i):
+			continue
 		case f.IsDynamic:
 			b.batch.Cols[i], err = b.dynamic(f, b.given[i])
 		case b.generates(f):

@@ -48,6 +48,9 @@ func BuildRows(s *schema.Schema, rows any, o BuildOptions) (*Batch, error) {
 		if err != nil {
 			return nil, err
 		}
+		if o.Partial && c != nil && a.absent > 0 && !a.field.IsDynamic {
+			return nil, schema.InvalidRow(a.field.Name, a.first, nil, "value is missing, and other rows have one: all rows of a partial update give the same fields")
+		}
 		if c != nil {
 			cols = append(cols, c)
 		}

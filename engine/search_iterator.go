@@ -24,6 +24,7 @@ type SearchIterator struct {
 	walk  *partition.SearchWalk
 	batch int
 	left  int
+	err   error // that ended it
 }
 
 // SearchIterator begins an iteration over the entities nearest to one vector, batch of them at a time, 1 to 16,384; 0 stands for DefaultBatch. The
@@ -87,14 +88,18 @@ func batchSize(n int) (int, error) {
 	return n, nil
 }
 
-// Next returns the next batch, or io.EOF when there are no more entities, or after Close. After another error it may be called again.
+// Next returns the next batch, or io.EOF when there are no more entities, or after Close. Another error ends the iterator, and is returned from then on.
 func (it *SearchIterator) Next(ctx context.Context) ([]Hit, error) {
 	if it.s == nil || it.left == 0 {
 		return nil, io.EOF
 	}
+	if it.err != nil {
+		return nil, it.err
+	}
 	found, err := it.walk.Next(ctx, min(it.batch, it.left))
 	if err != nil {
-		return nil, wrap("search", err)
+		it.err = wrap("search", err)
+		return nil, it.err
 	}
 	if len(found) == 0 {
 		it.left = 0
@@ -102,7 +107,8 @@ func (it *SearchIterator) Next(ctx context.Context) ([]Hit, error) {
 	}
 	hits, err := it.c.hits(ctx, it.s, it.plan.Output, it.plan.Decimals, found)
 	if err != nil {
-		return nil, wrap("search", err)
+		it.err = wrap("search", err)
+		return nil, it.err
 	}
 	it.left -= len(hits)
 	return hits, nil

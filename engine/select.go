@@ -11,8 +11,8 @@ import (
 	"github.com/selkiedb/selkie/schema"
 )
 
-// Query returns the entities that a filter lets through, in the order of their primary keys, at most query.MaxLimit of them: for more,
-// and for results that are larger than memory, use Iterate.
+// Query returns the entities that a filter lets through, in the order of their primary keys or of the fields that the request names, at most query.MaxLimit
+// of them: for more, and for results that are larger than memory, use Iterate or QueryIterator. By primary keys, see Get.
 func (p *Partition) Query(ctx context.Context, req *query.Select) (*column.Rows, error) {
 	return p.c.query(ctx, req, []*Partition{p}, p.selected(req))
 }
@@ -51,7 +51,7 @@ func (c *Collection) CountWhere(ctx context.Context, req *query.Select) (int64, 
 }
 
 // DeleteWhere deletes the entities that a filter lets through, all of them or none: they are found in a snapshot, and then deleted by their
-// primary keys in one call of Delete. A filter that is empty or always true is refused: say what is meant, as in "id is not null". So are more
+// primary keys in one call of Delete. A filter that is empty or always true is refused: to delete everything, say query.All(). So are more
 // entities than one call may name, see Options.BatchBytes. Where a key may have several rows, all of them go.
 func (p *Partition) DeleteWhere(ctx context.Context, req *query.Select) (WriteResult, error) {
 	keys, err := p.c.keysWhere(ctx, req, []*Partition{p}, p.selected(req))
@@ -144,6 +144,14 @@ func (c *Collection) tryQuery(ctx context.Context, req *query.Select, parts []*P
 	if limit == 0 {
 		limit = query.MaxLimit - plan.Offset
 	}
+	if len(plan.Orders) > 0 {
+		refs, err := s.Order(ctx, m, c.schema.PrimaryKey(), plan.Orders, plan.Offset+limit)
+		if err != nil {
+			return nil, err
+		}
+		cols, err := s.Fetch(ctx, plan.Output, refs[min(plan.Offset, len(refs)):])
+		return column.NewRows(cols...), err
+	}
 	builders := make([]*column.Builder, len(plan.Output))
 	for i, f := range plan.Output {
 		builders[i] = column.NewBuilder(f.Width(), f.IsNullable)
@@ -181,6 +189,10 @@ func (c *Collection) iterateWhere(ctx context.Context, req *query.Select, parts 
 		return
 	}
 	defer s.Release()
+	if err := unordered(plan); err != nil {
+		yield(column.Row{}, wrap("iterate", err))
+		return
+	}
 	skip, left, broken := plan.Offset, plan.Limit, false
 	err = s.Iterate(ctx, m, c.schema.PrimaryKey(), plan.Output, func(cols []*column.Column) (bool, error) {
 		rows := column.NewRows(cols...)
@@ -224,11 +236,11 @@ func (c *Collection) keysWhere(ctx context.Context, req *query.Select, parts []*
 		return column.Keys{}, err
 	}
 	defer s.Release()
-	if plan.Filter.AlwaysTrue() {
-		return column.Keys{}, schema.Invalid("", plan.Filter.String(), "the filter of a delete lets every entity through; drop the partition, or name them")
+	if plan.Filter.AlwaysTrue() && !plan.All {
+		return column.Keys{}, schema.Invalid("", plan.Filter.String(), "the filter of a delete lets every entity through: if that is meant, delete query.All()")
 	}
-	if plan.Limit > 0 || plan.Offset > 0 {
-		return column.Keys{}, schema.Invalid("", plan.Limit, "a delete takes neither limit nor offset")
+	if plan.Limit > 0 || plan.Offset > 0 || len(plan.Orders) > 0 {
+		return column.Keys{}, schema.Invalid("", plan.Limit, "a delete takes neither limit nor offset nor order")
 	}
 	most := int(c.e.opts.BatchBytes / 8)
 	keys, more, err := m.Keys(ctx, c.schema.PrimaryKey(), most)

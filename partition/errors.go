@@ -15,6 +15,8 @@ var (
 	ErrVersion = errors.New("unknown format version")
 	// ErrDropped is returned by a write or a read of a partition that was dropped meanwhile.
 	ErrDropped = errors.New("partition was dropped")
+	// ErrChanged is returned for a write whose keys are held by other rows than those that it was made of.
+	ErrChanged = errors.New("rows changed meanwhile")
 )
 
 // maxNamedKeys is how many keys a DuplicateKeyError names.

@@ -118,58 +118,94 @@ const iterateBatch = 1024
 // Iterate calls fn with the live rows that match in the order of the primary key, in batches, until fn returns false; nil matches let
 // all through. Memory stays bounded: a batch for each segment, and the order of the growing ones.
 func (s *Snapshot) Iterate(ctx context.Context, m *Matches, key *schema.Field, fields []*schema.Field, fn func(cols []*column.Column) (bool, error)) error {
-	var h cursorHeap
-	for i, v := range s.views {
-		c := &cursor{ctx: ctx, view: v, number: uint32(i), key: key, matches: m}
-		order, err := v.KeyOrder(ctx)
-		if err != nil {
-			return err
-		}
-		c.order, c.dead = order, v.Dead()
-		ok, err := c.next()
-		if err != nil {
-			return err
-		}
-		if ok {
-			h = append(h, c)
-		}
-	}
-	heap.Init(&h)
-	refs := make([]segment.RowRef, 0, iterateBatch)
-	emit := func() (bool, error) {
-		cols, err := s.Fetch(ctx, fields, refs)
-		if err != nil {
-			return false, err
-		}
-		refs = refs[:0]
-		return fn(cols)
-	}
-	for len(h) > 0 {
-		c := h[0]
-		refs = append(refs, c.ref())
-		if ok, err := c.next(); err != nil {
-			return err
-		} else if !ok {
-			heap.Pop(&h)
-		} else {
-			heap.Fix(&h, 0)
-		}
-		if len(refs) == iterateBatch {
-			if more, err := emit(); err != nil || !more {
-				return err
-			}
-		}
-	}
-	if len(refs) > 0 {
-		_, err := emit()
+	w, err := s.Rows(ctx, m, key)
+	if err != nil {
 		return err
 	}
-	return nil
+	for {
+		cols, err := w.Next(ctx, fields, iterateBatch)
+		if err != nil || cols == nil {
+			return err
+		}
+		if more, err := fn(cols); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// RowWalk gives the live rows that match in the order of the primary key. After an error it must not be used. It is not safe for concurrent use.
+type RowWalk struct {
+	s    *Snapshot
+	heap cursorHeap
+	refs []segment.RowRef
+}
+
+// Rows begins a walk; nil matches let all rows through. The snapshot must be held until the walk is done.
+func (s *Snapshot) Rows(ctx context.Context, m *Matches, key *schema.Field) (*RowWalk, error) {
+	w := &RowWalk{s: s}
+	for i, v := range s.views {
+		c := &cursor{view: v, number: uint32(i), key: key, matches: m}
+		order, err := v.KeyOrder(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c.order, c.dead = order, v.Dead()
+		ok, err := c.next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			w.heap = append(w.heap, c)
+		}
+	}
+	heap.Init(&w.heap)
+	return w, nil
+}
+
+// Skip passes over rows, and returns how many there were: less than n only at the end.
+func (w *RowWalk) Skip(ctx context.Context, n int) (int, error) {
+	for i := range n {
+		if ok, err := w.step(ctx); !ok || err != nil {
+			return i, err
+		}
+	}
+	return n, nil
+}
+
+// Next reads fields of the next rows, n at most; nil at the end.
+func (w *RowWalk) Next(ctx context.Context, fields []*schema.Field, n int) ([]*column.Column, error) {
+	for len(w.refs) < n && len(w.heap) > 0 {
+		ref := w.heap[0].ref()
+		if _, err := w.step(ctx); err != nil {
+			return nil, err
+		}
+		w.refs = append(w.refs, ref)
+	}
+	if len(w.refs) == 0 {
+		return nil, nil
+	}
+	defer func() { w.refs = w.refs[:0] }()
+	return w.s.Fetch(ctx, fields, w.refs)
+}
+
+// step passes over the row at the front.
+func (w *RowWalk) step(ctx context.Context) (bool, error) {
+	if len(w.heap) == 0 {
+		return false, nil
+	}
+	switch ok, err := w.heap[0].next(ctx); {
+	case err != nil:
+		return false, err
+	case !ok:
+		heap.Pop(&w.heap)
+	default:
+		heap.Fix(&w.heap, 0)
+	}
+	return true, nil
 }
 
 // cursor walks the live rows of one view in key order.
 type cursor struct {
-	ctx     context.Context
 	view    segment.View
 	number  uint32
 	key     *schema.Field
@@ -187,7 +223,7 @@ type cursor struct {
 func (c *cursor) ref() segment.RowRef { return segment.RowRef{View: c.number, Row: c.rows[c.place-1]} }
 
 // next moves to the next live row.
-func (c *cursor) next() (bool, error) {
+func (c *cursor) next(ctx context.Context) (bool, error) {
 	for c.place == len(c.rows) {
 		if c.at == c.view.Rows() {
 			return false, nil
@@ -207,7 +243,7 @@ func (c *cursor) next() (bool, error) {
 		}
 		b := column.NewBuilder(c.key.Width(), false)
 		b.Grow(len(c.rows), 0)
-		if err := c.view.Read(c.ctx, c.key, c.rows, b); err != nil {
+		if err := c.view.Read(ctx, c.key, c.rows, b); err != nil {
 			return false, err
 		}
 		c.keys = column.KeysOf(c.key, b.Data())

@@ -12,6 +12,7 @@ type Snapshot struct {
 	lsn   uint64
 	pins  []*version
 	views []segment.View
+	parts []*Partition // of each view
 
 	// Room for most snapshots, so that they are taken in one piece.
 	firstPin    [1]*version
@@ -70,6 +71,9 @@ func tryAcquire(c *Clock, parts []*Partition) (*Snapshot, bool) {
 				s.views = append(s.views, g.At(s.lsn))
 			}
 		}
+		for len(s.parts) < len(s.views) {
+			s.parts = append(s.parts, p)
+		}
 		v.refs.Add(1)
 		s.pins = append(s.pins, v)
 	}
@@ -96,7 +100,7 @@ func (s *Snapshot) Release() {
 	for _, v := range s.pins {
 		v.unref()
 	}
-	s.pins, s.views = nil, nil
+	s.pins, s.views, s.parts = nil, nil, nil
 }
 
 // SegmentInfo describes one segment.

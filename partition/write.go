@@ -24,6 +24,8 @@ type Write struct {
 	Everywhere bool         // a delete: Scope is the whole collection
 	// AllowDuplicates lets an insert add a key that is there already.
 	AllowDuplicates bool
+	// Seen is what an upsert was made of: if other rows hold its keys when its turn comes, it is refused with ErrChanged. Nil: whatever they hold.
+	Seen *Seen
 }
 
 // Part is the rows of a write for one partition.
@@ -332,6 +334,9 @@ func (a *application) commit(ctx context.Context, rec *wal.Record) (lsn uint64, 
 	}
 	if a.w.Kind == KindInsert && len(a.found) > 0 {
 		return 0, false, a.duplicates()
+	}
+	if a.w.Seen != nil && !a.w.Seen.same(a.found) {
+		return 0, ErrChanged
 	}
 	if err := a.makeRoom(); err != nil {
 		return 0, false, err

@@ -14,7 +14,18 @@ type Select struct {
 	limit      int
 	offset     int
 	explain    *Receipt
+	orders     []order
+	all        bool
 }
+
+// order is a field to order by.
+type order struct {
+	field string
+	desc  bool
+}
+
+// All begins a selection of every row, said in so many words: the only one by which DeleteWhere deletes everything.
+func All() *Select { return &Select{all: true} }
 
 // Where begins a selection by an expression of the filter language (docs/filter.md). values are what templates {name} in it stand for. An
 // empty expression lets every row through.
@@ -57,6 +68,23 @@ func (s *Select) Offset(n int) *Select {
 	return s
 }
 
+// OrderBy puts the rows of a query in the order of fields, smallest first, null last: the first field that differs decides, then the primary key. The
+// fields are integers, floats, Bool or VarChar. A query holds limit + offset rows while it looks for the first ones.
+func (s *Select) OrderBy(fields ...string) *Select {
+	for _, f := range fields {
+		s.orders = append(s.orders, order{f, false})
+	}
+	return s
+}
+
+// OrderByDesc is OrderBy with the greatest first, and null before all. The two may be mixed.
+func (s *Select) OrderByDesc(fields ...string) *Select {
+	for _, f := range fields {
+		s.orders = append(s.orders, order{f, true})
+	}
+	return s
+}
+
 // Partitions limits a selection from a collection to some of its partitions.
 func (s *Select) Partitions(names ...string) *Select {
 	s.partitions = append(s.partitions, names...)
@@ -72,8 +100,16 @@ type SelectPlan struct {
 	Output []*schema.Field
 	Limit  int // 0: no limit
 	Offset int
+	Orders []Order
+	All    bool // every row is meant
 
 	Explain *Receipt // nil: nobody asks
+}
+
+// Order is a field to order by.
+type Order struct {
+	Field *schema.Field
+	Desc  bool
 }
 
 // Check resolves the selection against a finished schema. Errors wrap schema.ErrInvalid; those of the expression are a *filter.Error.
@@ -84,7 +120,17 @@ func (s *Select) Check(sch *schema.Schema) (*SelectPlan, error) {
 	if s.offset < 0 {
 		return nil, schema.Invalid("", s.offset, "offset must not be negative")
 	}
-	p := &SelectPlan{Limit: s.limit, Offset: s.offset, Explain: s.explain}
+	p := &SelectPlan{Limit: s.limit, Offset: s.offset, All: s.all, Explain: s.explain}
+	for _, o := range s.orders {
+		f, ok := sch.Field(o.field)
+		if !ok {
+			return nil, schema.Invalid(o.field, nil, "no such field to order by in collection %q", sch.Name)
+		}
+		if !f.Type.IsInt() && !f.Type.IsFloat() && f.Type != schema.TypeBool && f.Type != schema.TypeVarChar {
+			return nil, schema.Invalid(o.field, f.Type, "rows are ordered by integers, floats, Bool or VarChar")
+		}
+		p.Orders = append(p.Orders, Order{f, o.desc})
+	}
 	var err error
 	if p.Filter, err = filter.Parse(s.expr, sch, s.values); err != nil {
 		return nil, err

@@ -25,6 +25,9 @@ type GrowingView struct {
 
 var _ View = (*GrowingView)(nil)
 
+// Segment is the segment that is seen.
+func (v *GrowingView) Segment() *Growing { return v.g }
+
 // ID names the segment.
 func (v *GrowingView) ID() ID { return v.g.id }
 

@@ -33,6 +33,9 @@ func (s *Sealed) ViewAt(lsn uint64, v *SealedView) (ok bool) {
 	return ok
 }
 
+// Segment is the segment that is seen.
+func (v *SealedView) Segment() *Sealed { return v.s }
+
 // ID names the segment.
 func (v *SealedView) ID() ID { return v.s.man.ID }
 
