@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/selkiedb/selkie/schema"
 )
@@ -36,6 +37,8 @@ type BuildOptions struct {
 	// Partial leaves out fields that are not given, but for the primary key: Batch.Given tells which those are. The batch is then to be
 	// completed, see Batch.Complete.
 	Partial bool
+	// Now is the time of insertion; time.Now if it is nil.
+	Now func() time.Time
 }
 
 func (o BuildOptions) maxBytes() int64 {
@@ -70,8 +73,10 @@ func Build(s *schema.Schema, cols []*Column, o BuildOptions) (*Batch, error) {
 	for i, f := range s.Fields {
 		var err error
 		switch {
-		case b.leaveOut(i):
+		case b.leaveOut(i) || s.MadeBy(f.Name) != nil:
 			continue
+		case f.IsInsertTime:
+			b.batch.Cols[i] = b.options.insertTimes(b.rows)
 		case f.IsDynamic:
 			b.batch.Cols[i], err = b.dynamic(f, b.given[i])
 		case b.generates(f):
@@ -84,6 +89,9 @@ func Build(s *schema.Schema, cols []*Column, o BuildOptions) (*Batch, error) {
 		}
 	}
 	if err := b.generate(); err != nil {
+		return nil, err
+	}
+	if err := b.batch.makeFields(); err != nil {
 		return nil, err
 	}
 	if n := b.batch.Bytes(); n > o.maxBytes() { // defaults and nulls may have added to it
@@ -167,6 +175,12 @@ func (b *builder) addExtra(c *Column) error {
 func (b *builder) checkType(f *schema.Field, c *Column) error {
 	if f.IsPrimaryKey && f.IsAutoID && b.options.Mode == Insert {
 		return schema.Invalid(f.Name, nil, "primary key is generated, an insert cannot give it")
+	}
+	if f.IsInsertTime {
+		return schema.Invalid(f.Name, nil, "the time of insertion cannot be given")
+	}
+	if fn := b.schema.MadeBy(f.Name); fn != nil {
+		return schema.Invalid(f.Name, nil, "field is made of field %q and cannot be given", fn.Input)
 	}
 	switch {
 	case c.typ != f.Type:

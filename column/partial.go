@@ -9,6 +9,9 @@ import (
 // leaveOut tells whether the field at place i is left out of a partial batch.
 func (b *builder) leaveOut(i int) bool {
 	f := b.schema.Fields[i]
+	if b.options.Partial && f.IsInsertTime {
+		return true
+	}
 	return b.options.Partial && b.given[i] == nil && !f.IsPrimaryKey && !(f.IsDynamic && len(b.extra) > 0)
 }
 
@@ -19,21 +22,29 @@ func (b *Batch) Given(i int) bool { return b.Cols[i].Rows == b.Rows }
 func (b *Batch) Missing() []*schema.Field {
 	var out []*schema.Field
 	for i, f := range b.Schema.Fields {
-		if !b.Given(i) || f.IsDynamic {
+		if b.isMissing(i, f) {
 			out = append(out, f)
 		}
 	}
 	return out
 }
 
+// isMissing tells whether the values so far of a field are needed. What the engine makes is made anew.
+func (b *Batch) isMissing(i int, f *schema.Field) bool {
+	return f.IsDynamic || !b.Given(i) && !f.IsInsertTime && b.Schema.MadeBy(f.Name) == nil
+}
+
 // Complete makes a partial batch a whole one. old are the values that the Missing fields have so far, in that order, and from says which of their rows
 // stands for each row of the batch: -1 for an entity that is new, which takes default values and nulls as in an insert, and is refused where it can
 // take neither. The keys of "$meta" that are given replace those of the same name.
-func (b *Batch) Complete(old []Data, from []int, maxBytes int64) (*Batch, error) {
+func (b *Batch) Complete(old []Data, from []int, o BuildOptions) (*Batch, error) {
 	whole := &Batch{Schema: b.Schema, Rows: b.Rows, Cols: append([]Data(nil), b.Cols...)}
 	next := 0
 	for i, f := range b.Schema.Fields {
-		if b.Given(i) && !f.IsDynamic {
+		if f.IsInsertTime {
+			whole.Cols[i] = o.insertTimes(b.Rows)
+		}
+		if !b.isMissing(i, f) {
 			continue
 		}
 		d, err := b.complete(i, old[next], from)
@@ -43,7 +54,10 @@ func (b *Batch) Complete(old []Data, from []int, maxBytes int64) (*Batch, error)
 		whole.Cols[i] = d
 		next++
 	}
-	if o := (BuildOptions{MaxBytes: maxBytes}); whole.Bytes() > o.maxBytes() {
+	if err := whole.makeFields(); err != nil {
+		return nil, err
+	}
+	if whole.Bytes() > o.maxBytes() {
 		return nil, tooLarge(b.Rows, whole.Bytes(), o.maxBytes())
 	}
 	return whole, nil

@@ -48,14 +48,18 @@ func (c *Collection) tryHybrid(ctx context.Context, req *query.Hybrid, parts []*
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.acquire(parts)
+	s, err := c.acquireFor(parts, plan.Searches...)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Release()
 	f := fused{at: map[segment.RowRef]int{}}
 	for i, sub := range plan.Searches {
-		found, err := s.Search(ctx, c.nearest(sub))
+		n, err := s.Prepare(ctx, c.nearest(sub, parts))
+		if err != nil {
+			return nil, err
+		}
+		found, err := s.Search(ctx, n)
 		if err != nil {
 			return nil, err
 		}

@@ -120,7 +120,7 @@ func (c *Collection) completed(ctx context.Context, given *column.Batch, to *Par
 	for i, col := range cols {
 		old[i] = col.Data()
 	}
-	whole, err := given.Complete(old, from, c.batchBytes())
+	whole, err := given.Complete(old, from, column.BuildOptions{MaxBytes: c.batchBytes(), Now: c.e.opts.Now})
 	if err != nil {
 		return nil, err
 	}

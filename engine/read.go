@@ -118,7 +118,7 @@ func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Par
 		return nil, err
 	}
 	defer timed(plan.Explain)()
-	s, err := c.acquire(parts)
+	s, err := c.acquireFor(parts, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -128,10 +128,14 @@ func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Par
 		return nil, err
 	}
 	defer release()
-	if plan.Group != nil {
-		return c.searchGroups(ctx, s, plan)
+	n, err := s.Prepare(ctx, c.nearest(plan, parts))
+	if err != nil {
+		return nil, err
 	}
-	found, err := s.Search(ctx, c.nearest(plan))
+	if plan.Group != nil {
+		return c.searchGroups(ctx, s, plan, n)
+	}
+	found, err := s.Search(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -145,9 +149,24 @@ func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Par
 	return out, nil
 }
 
-// nearest is what a checked search asks of partitions.
-func (c *Collection) nearest(plan *query.Plan) partition.Nearest {
+// acquireFor is acquire for a search: one of texts counts terms in the whole collection.
+func (c *Collection) acquireFor(parts []*Partition, plans ...*query.Plan) (*partition.Snapshot, error) {
+	for _, plan := range plans {
+		if plan.Text != nil {
+			return c.acquire(nil)
+		}
+	}
+	return c.acquire(parts)
+}
+
+// nearest is what a checked search of partitions, nil for all, asks of a snapshot.
+func (c *Collection) nearest(plan *query.Plan, parts []*Partition) partition.Nearest {
+	var within []*partition.Partition
+	if parts != nil {
+		within = inner(parts)
+	}
 	return partition.Nearest{
+		Text: plan.Text, Within: within,
 		Field: plan.Field, Key: c.schema.PrimaryKey(), Metric: plan.Metric, K: plan.Limit + plan.Offset, Queries: plan.Queries,
 		Ef: plan.Ef, RefineK: plan.RefineK, Exact: plan.Exact, Parallel: plan.Parallel, Filter: plan.Filter, Range: plan.Range,
 		Explain: plan.Explain,
@@ -168,11 +187,11 @@ func (c *Collection) hits(ctx context.Context, s *partition.Snapshot, output []*
 }
 
 // searchGroups is search for a plan that groups: the hits of a group follow one another.
-func (c *Collection) searchGroups(ctx context.Context, s *partition.Snapshot, plan *query.Plan) ([][]Hit, error) {
+func (c *Collection) searchGroups(ctx context.Context, s *partition.Snapshot, plan *query.Plan, all partition.Nearest) ([][]Hit, error) {
 	out := make([][]Hit, len(plan.Queries))
 	for i := range out {
-		n := c.nearest(plan)
-		n.Queries = plan.Queries[i : i+1]
+		n := all
+		n.Queries = all.Queries[i : i+1]
 		groups, err := s.SearchGroups(ctx, n, *plan.Group)
 		if err != nil {
 			return nil, err

@@ -59,7 +59,7 @@ func (c *Collection) trySearchIterator(ctx context.Context, req *query.Search, b
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.acquire(parts)
+	s, err := c.acquireFor(parts, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +67,12 @@ func (c *Collection) trySearchIterator(ctx context.Context, req *query.Search, b
 	if plan.Unlimited {
 		it.left = math.MaxInt
 	}
-	n := c.nearest(plan)
+	n := c.nearest(plan, parts)
 	n.K = min(batch, it.left)
-	if it.walk, err = s.Walk(ctx, n); err != nil {
+	if n, err = s.Prepare(ctx, n); err == nil {
+		it.walk, err = s.Walk(ctx, n)
+	}
+	if err != nil {
 		s.Release()
 		return nil, err
 	}

@@ -113,7 +113,7 @@ func (c *Collection) tryWrite(ctx context.Context, kind partition.Kind, to *Part
 	if err != nil {
 		return WriteResult{}, err
 	}
-	o := column.BuildOptions{Mode: column.Insert, AutoID: e.ids.next, MaxBytes: e.opts.BatchBytes}
+	o := column.BuildOptions{Mode: column.Insert, AutoID: e.ids.next, MaxBytes: e.opts.BatchBytes, Now: e.opts.Now}
 	if kind == partition.KindUpsert {
 		o.Mode = column.Upsert
 	}

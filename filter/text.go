@@ -2,70 +2,19 @@ package filter
 
 import (
 	"strconv"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/selkiedb/selkie/schema"
+	"github.com/selkiedb/selkie/text"
 )
 
-// maxToken is the longest token that is kept, in bytes.
-const maxToken = 40
-
-// tokens calls fn with the tokens of a text, in order: runs of letters and digits, with the marks that follow them, in lower case.
-// Longer runs than maxToken are left out, but take a position. buf may be used for the tokens.
-func tokens(text []byte, buf []byte, fn func(position int, token []byte)) []byte {
-	position := 0
-	for at := 0; at < len(text); {
-		buf = buf[:0]
-		start := at
-		for at < len(text) {
-			if c := text[at]; c < utf8.RuneSelf {
-				low := lowerWord[c]
-				if low == 0 {
-					break
-				}
-				at++
-				if len(buf) <= maxToken {
-					buf = append(buf, low)
-				}
-				continue
-			}
-			r, n := utf8.DecodeRune(text[at:])
-			if !isWordRune(r) && !(at > start && unicode.Is(unicode.M, r)) {
-				break
-			}
-			at += n
-			if len(buf) <= maxToken {
-				buf = utf8.AppendRune(buf, unicode.ToLower(r))
-			}
-		}
-		if at == start { // no part of a token
-			_, n := utf8.DecodeRune(text[at:])
-			at += n
-			continue
-		}
-		if len(buf) <= maxToken {
-			fn(position, buf)
-		}
-		position++
+// analyzerOf is the analyzer of a field's texts.
+func analyzerOf(f *schema.Field) *text.Analyzer {
+	a, err := text.ByName(f.Analyzer)
+	if err != nil { // not in a checked schema
+		a, _ = text.ByName(text.Standard)
 	}
-	return buf
+	return a
 }
-
-func isWordRune(r rune) bool {
-	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r))
-}
-
-// lowerWord gives ASCII letters in lower case, and digits; 0 for what belongs to no token.
-var lowerWord = func() (t [utf8.RuneSelf]byte) {
-	for c := range byte(utf8.RuneSelf) {
-		switch {
-		case isDigit(c):
-			t[c] = c
-		case c|0x20 >= 'a' && c|0x20 <= 'z':
-			t[c] = c | 0x20
-		}
-	}
-	return t
-}()
 
 // textMatch is true where a string has at least min of the different tokens of a query.
 type textMatch struct {
@@ -77,7 +26,7 @@ type textMatch struct {
 
 func newTextMatch(x *columnOp, query string, min int) *textMatch {
 	m := &textMatch{x: x, query: query, words: map[string]int{}, min: min}
-	tokens([]byte(query), nil, func(_ int, token []byte) {
+	analyzerOf(x.field).Each([]byte(query), func(_ int, token []byte) {
 		if _, ok := m.words[string(token)]; !ok {
 			m.words[string(token)] = len(m.words)
 		}
@@ -109,6 +58,7 @@ func (m *textMatch) eval(r *run, want, t, k []uint64) {
 		known(d, t, k)
 		return
 	}
+	a := analyzerOf(m.x.field)
 	var buf []byte
 	found := make([]bool, len(m.words))
 	left := 0
@@ -121,7 +71,7 @@ func (m *textMatch) eval(r *run, want, t, k []uint64) {
 	eachString(want, t, d.Offs, d.Bytes, func(s []byte) bool {
 		clear(found)
 		left = m.min
-		buf = tokens(s, buf, find)
+		buf = a.EachIn(s, buf, find)
 		return left <= 0
 	})
 	known(d, t, k)
@@ -146,7 +96,7 @@ type phraseWord struct {
 
 func newPhrase(x *columnOp, query string, slop int64) *phrase {
 	p := &phrase{x: x, query: query, slop: slop, words: map[string]int{}}
-	tokens([]byte(query), nil, func(at int, token []byte) {
+	analyzerOf(x.field).Each([]byte(query), func(at int, token []byte) {
 		n, ok := p.words[string(token)]
 		if !ok {
 			n = len(p.words)
@@ -176,13 +126,14 @@ func (p *phrase) eval(r *run, want, t, k []uint64) {
 		fail(t, k)
 		return
 	}
+	a := analyzerOf(p.x.field)
 	var buf []byte
 	places := make([][]int, len(p.words)) // of each word in the string
 	eachString(want, t, d.Offs, d.Bytes, func(s []byte) bool {
 		for i := range places {
 			places[i] = places[i][:0]
 		}
-		buf = tokens(s, buf, func(at int, token []byte) {
+		buf = a.EachIn(s, buf, func(at int, token []byte) {
 			if n, ok := p.words[string(token)]; ok {
 				places[n] = append(places[n], at)
 			}

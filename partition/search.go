@@ -42,6 +42,9 @@ type Nearest struct {
 	Matches *Matches     // the same, already found; Filter is not looked at then
 	Range   *query.Range // scores that may be found; nil: all
 
+	Text   *schema.Function // a search of texts that Prepare has not seen yet: what made the field
+	Within []*Partition     // partitions whose rows may be found; nil: all of the snapshot
+
 	Explain *query.Receipt // gets what was done; nil: nobody asks
 }
 
@@ -119,6 +122,9 @@ func (w *search) begin(s *Snapshot, n Nearest) {
 		pieces = min(n.Parallel, len(n.Queries))
 	}
 	for i, view := range s.views {
+		if s.leftOut(n, i) {
+			continue
+		}
 		_, sealed := view.(*segment.SealedView)
 		if sealed {
 			w.total += float64(view.Rows())

@@ -270,6 +270,8 @@ func Normalize(m vector.Metric, score float32) float64 {
 		return (1 + s) / 2
 	case vector.IP:
 		return 0.5 + math.Atan(s)/math.Pi
+	case vector.BM25:
+		return 2 * math.Atan(s) / math.Pi
 	}
 	return 1 - 2*math.Atan(s)/math.Pi
 }

@@ -17,9 +17,10 @@ const (
 )
 
 // Vector is what a query vector may be given as: []float32 for FloatVector, Float16Vector and BFloat16Vector fields, []int8 for
-// Int8Vector, []byte for BinaryVector (and for the 16-bit kinds in their own encoding), column.Sparse for SparseFloatVector.
+// Int8Vector, []byte for BinaryVector (and for the 16-bit kinds in their own encoding), column.Sparse for SparseFloatVector. A field that a
+// function makes of a text takes a string: words to search for.
 type Vector interface {
-	[]float32 | []int8 | []byte | column.Sparse
+	[]float32 | []int8 | []byte | column.Sparse | string
 }
 
 // Search asks for the rows nearest to one or more vectors. Make it with Nearest; it may be used again, but not changed while in use.
@@ -139,6 +140,8 @@ type Plan struct {
 	Filter   *filter.Expr // nil: every row
 	Explain  *Receipt     // nil: nobody asks
 
+	Text *schema.Function // of a search of texts: what made the field. Queries then hold the counts of terms
+
 	Unlimited bool // Limit was not called; an iterator then goes on to the end
 	Range     *Range
 	Group     *Grouping // nil: none
@@ -186,17 +189,29 @@ func (s *Search) Check(sch *schema.Schema, metrics map[string]vector.Metric) (*P
 	if p.Metric == 0 {
 		p.Metric = metrics[f.Name]
 	}
-	if p.Metric == 0 {
+	made := sch.MadeBy(f.Name)
+	switch {
+	case p.Metric == 0 && made != nil:
+		p.Metric = vector.BM25
+	case p.Metric == 0:
 		p.Metric = DefaultMetric(elem)
 	}
-	if !elem.Supports(p.Metric) {
+	if !elem.Supports(p.Metric) || (p.Metric == vector.BM25) != (made != nil) {
 		return nil, schema.Invalid(s.field, p.Metric, "metric does not fit vectors of type %v", f.Type)
+	}
+	if made != nil {
+		p.Text = made
 	}
 	if err := s.checkExtras(sch, p); err != nil {
 		return nil, err
 	}
 	for i, v := range s.vectors {
-		raw, err := encode(f, v)
+		raw, err := []byte(nil), error(nil)
+		if made != nil {
+			raw, err = encodeText(sch, made, v)
+		} else {
+			raw, err = encode(f, v)
+		}
 		if err != nil {
 			return nil, schema.InvalidRow(s.field, i, nil, "query vector: %v", err)
 		}
@@ -293,7 +308,7 @@ func encode(f *schema.Field, v any) ([]byte, error) {
 	return c.Data().Value(0), nil
 }
 
-// OutputFields resolves names of fields to return. "*" means all, a name that is no field of a schema with a dynamic field means
+// OutputFields resolves names of fields to return. "*" means all that were given, a name that is no field of a schema with a dynamic field means
 // that field. The primary key is always among them, and comes first.
 func OutputFields(s *schema.Schema, names []string) ([]*schema.Field, error) {
 	key := s.PrimaryKey()
@@ -312,7 +327,9 @@ func OutputFields(s *schema.Schema, names []string) ([]*schema.Field, error) {
 	for _, n := range names {
 		if n == "*" {
 			for _, f := range s.Fields {
-				add(f)
+				if s.MadeBy(f.Name) == nil && !f.IsInsertTime {
+					add(f)
+				}
 			}
 			continue
 		}
@@ -322,6 +339,9 @@ func OutputFields(s *schema.Schema, names []string) ([]*schema.Field, error) {
 		}
 		if !ok {
 			return nil, schema.Invalid(n, nil, "no such output field in collection %q", s.Name)
+		}
+		if s.MadeBy(n) != nil {
+			return nil, schema.Invalid(n, nil, "the field is made by a function, to be searched: it cannot be read")
 		}
 		add(f)
 	}

@@ -5,10 +5,12 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/selkiedb/selkie/schema"
+	"github.com/selkiedb/selkie/text"
 )
 
 // everyType is a schema with a field of every type and every option.
@@ -39,8 +41,47 @@ func everyType(t testing.TB) *schema.Schema {
 	return s
 }
 
+// everyExtra is a schema with everything that format 2 has beyond format 1.
+func everyExtra(t testing.TB) *schema.Schema {
+	s, err := schema.New("extras").ExpireAfter(90*time.Minute).
+		With(
+			schema.Int64("id").PrimaryKey(),
+			schema.VarChar("body", 500).Nullable().Analyze(text.English),
+			schema.VarChar("raw", 50).Analyze(text.Whitespace),
+			schema.SparseFloatVector("words"),
+			schema.SparseFloatVector("raw_words"),
+		).
+		WithFunction(schema.BM25("body", "words"), schema.BM25("raw", "raw_words").Parameters(2, 0)).Finish()
+	require.NoError(t, err)
+	return s
+}
+
+func TestFinishExtras(t *testing.T) {
+	s := everyExtra(t)
+	words, _ := s.Field("words")
+	raw, _ := s.Field("raw_words")
+	require.True(t, words.IsNullable && !raw.IsNullable, "as their inputs are")
+	k1, b := s.MadeBy("words").Numbers()
+	require.Equal(t, [2]float64{1.2, 0.75}, [2]float64{k1, b})
+	k1, b = s.MadeBy("raw_words").Numbers()
+	require.Equal(t, [2]float64{2, 0}, [2]float64{k1, b})
+	require.Nil(t, s.MadeBy("body"))
+	inserted, ok := s.Field(schema.InsertedName)
+	require.True(t, ok && inserted.IsInsertTime)
+	again, err := s.Finish()
+	require.NoError(t, err)
+	require.Equal(t, s, again)
+}
+
 func TestEncodeDecode(t *testing.T) {
-	s := everyType(t)
+	for _, s := range []*schema.Schema{everyType(t), everyExtra(t)} {
+		testEncodeDecode(t, s)
+	}
+	plain, extra := schema.Encode(nil, everyType(t)), schema.Encode(nil, everyExtra(t))
+	require.NotEqual(t, plain, extra)
+}
+
+func testEncodeDecode(t *testing.T, s *schema.Schema) {
 	prefix := []byte("prefix")
 	b := schema.Encode(prefix, s)
 	require.Equal(t, "prefix", string(b[:len(prefix)]))
@@ -53,8 +94,12 @@ func TestEncodeDecode(t *testing.T) {
 // The golden file is read for ever; a new format gets a file of its own. What is written may differ in bytes with the
 // flatbuffers library, so only the reading is compared.
 func TestGoldenSchema(t *testing.T) {
-	const path = "testdata/schema-1.hex"
-	s := everyType(t)
+	for path, s := range map[string]*schema.Schema{"testdata/schema-1.hex": everyType(t), "testdata/schema-2.hex": everyExtra(t)} {
+		testGoldenSchema(t, path, s)
+	}
+}
+
+func testGoldenSchema(t *testing.T, path string, s *schema.Schema) {
 	if os.Getenv("SELKIE_UPDATE_GOLDEN") != "" {
 		require.NoError(t, os.MkdirAll("testdata", 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(hex.Dump(schema.Encode(nil, s))), 0o644))
@@ -74,7 +119,12 @@ func TestGoldenSchema(t *testing.T) {
 
 // Every cut and every flipped byte is either refused or leaves a schema that passes Validate; nothing panics.
 func TestDecodeDamaged(t *testing.T) {
-	b := schema.Encode(nil, everyType(t))
+	for _, s := range []*schema.Schema{everyType(t), everyExtra(t)} {
+		testDecodeDamaged(t, schema.Encode(nil, s))
+	}
+}
+
+func testDecodeDamaged(t *testing.T, b []byte) {
 	for n := range b {
 		if s, err := schema.Decode(b[:n]); err == nil {
 			require.NoError(t, s.Validate())
@@ -97,6 +147,7 @@ func TestDecodeDamaged(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add(schema.Encode(nil, everyType(f)))
+	f.Add(schema.Encode(nil, everyExtra(f)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := schema.Decode(b)

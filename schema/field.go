@@ -25,6 +25,12 @@ type Field struct {
 	IsPartitionKey bool // rows are spread over hidden partitions by the hash of this field
 	IsDynamic      bool // this is "$meta"; Finish makes it
 
+	IsInsertTime bool // this is "$inserted"; Finish makes it for a schema with ExpireAfter
+
+	// Analyzer turns a VarChar field's texts into terms: the name of one of package text. The filters text_match and phrase_match use it, or
+	// text.Standard if there is none; a function of the field needs one.
+	Analyzer string
+
 	// DefaultValue stands in for a null or missing value: a Go value of the field's type, nil = none.
 	// Validate takes any Go integer or float that fits, Finish turns it into the exact type (int64 for Int64, ...).
 	DefaultValue any
@@ -107,6 +113,9 @@ func (f *Field) Default(v any) *Field { f.DefaultValue = v; return f }
 
 // PartitionKey spreads rows over hidden partitions by the hash of this field: Int64 or VarChar, never null.
 func (f *Field) PartitionKey() *Field { f.IsPartitionKey = true; return f }
+
+// Analyze sets the analyzer of a VarChar field: text.Standard, text.English or text.Whitespace.
+func (f *Field) Analyze(analyzer string) *Field { f.Analyzer = analyzer; return f }
 
 // Describe sets the description.
 func (f *Field) Describe(text string) *Field { f.Description = text; return f }

@@ -46,7 +46,7 @@ type Index struct {
 	Name   string // default: the field's name
 	Field  string
 	Kind   IndexKind // default: IndexAuto
-	Metric string    // of vectors: L2, IP, COSINE; HAMMING, JACCARD; default: COSINE, for binary vectors HAMMING, for sparse ones IP
+	Metric string    // of vectors: L2, IP, COSINE; HAMMING, JACCARD; default: COSINE, for binary vectors HAMMING, for sparse ones IP, for those of a function BM25
 	Params map[string]string
 }
 
@@ -83,7 +83,7 @@ func (x Index) Check(s *Schema) (Index, *Field, error) {
 	if x.Kind, err = checkKind(f, x.Kind); err != nil {
 		return x, nil, err
 	}
-	if x.Metric, err = checkMetric(f, x.Metric); err != nil {
+	if x.Metric, err = checkMetric(f, s.MadeBy(f.Name), x.Metric); err != nil {
 		return x, nil, err
 	}
 	x.Params, err = checkParams(f, x.Kind, x.Params)
@@ -158,7 +158,7 @@ func checkScalarKind(f *Field, k IndexKind) error {
 }
 
 // checkMetric returns the metric's name in capitals.
-func checkMetric(f *Field, m string) (string, error) {
+func checkMetric(f *Field, by *Function, m string) (string, error) {
 	if !f.Type.IsVector() {
 		if m != "" {
 			return m, Invalid(f.Name, m, "an index of type %v has no metric", f.Type)
@@ -171,6 +171,9 @@ func checkMetric(f *Field, m string) (string, error) {
 		fit = []string{"HAMMING", "JACCARD"}
 	case TypeSparseFloatVector:
 		fit = []string{"IP"}
+	}
+	if by != nil {
+		fit = []string{string(by.Kind)}
 	}
 	m = strings.ToUpper(strings.TrimSpace(m))
 	if m == "" {

@@ -29,4 +29,6 @@ const (
 	DefaultPartitions = 16
 	// MetaName is the name of the field that holds dynamic keys.
 	MetaName = "$meta"
+	// InsertedName is the name of the field that holds when an entity was inserted.
+	InsertedName = "$inserted"
 )

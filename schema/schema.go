@@ -1,5 +1,10 @@
 package schema
 
+import (
+	"slices"
+	"time"
+)
+
 // Schema describes a collection. Make it with New; only a finished schema (see Finish) can hold data.
 type Schema struct {
 	Name        string
@@ -10,6 +15,13 @@ type Schema struct {
 	Shards             int  // growing segments a partition keeps at a time, 1 to MaxShards; 0 = DefaultShards
 	NumPartitions      int  // hidden partitions of a schema with a partition key; 0 = DefaultPartitions
 	AllowDuplicateKeys bool // as in Milvus: insert takes a key the partition already holds
+
+	Functions []*Function // fields that are made of others
+
+	// TTLField is the Int64 field, in milliseconds since 1970, from which on an entity has TTLAfter to live; one in which it is null lives for ever.
+	// "" means that entities do not expire. See ExpireAt and ExpireAfter.
+	TTLField string
+	TTLAfter time.Duration
 
 	Version     int   // 1 for a new collection; whoever changes a schema raises it
 	NextFieldID int64 // id of the next field to be added; ids are never used twice
@@ -53,6 +65,14 @@ func (s *Schema) Finish() (*Schema, error) {
 	if c.Dynamic && c.Index(MetaName) < 0 {
 		c.Fields = append(c.Fields, newMeta())
 	}
+	if c.TTLField == InsertedName && c.Index(InsertedName) < 0 {
+		c.Fields = append(c.Fields, newInserted())
+	}
+	for _, fn := range c.Functions {
+		in, _ := c.Field(fn.Input)
+		out, _ := c.Field(fn.Output)
+		out.IsNullable = in.IsNullable
+	}
 	for _, f := range c.Fields {
 		if f.DefaultValue == nil {
 			continue
@@ -95,6 +115,10 @@ func (s *Schema) Clone() *Schema {
 	for i, f := range s.Fields {
 		c.Fields[i] = f.Clone()
 	}
+	c.Functions = nil
+	for _, fn := range s.Functions {
+		c.Functions = append(c.Functions, fn.clone())
+	}
 	return &c
 }
 
@@ -109,7 +133,7 @@ func (s *Schema) Equal(o *Schema) bool {
 		s.AllowDuplicateKeys != o.AllowDuplicateKeys || max(s.Shards, DefaultShards) != max(o.Shards, DefaultShards) {
 		return false
 	}
-	if s.partitions() != o.partitions() {
+	if s.TTLField != o.TTLField || s.TTLAfter != o.TTLAfter || s.partitions() != o.partitions() {
 		return false
 	}
 	a, b := s.userFields(), o.userFields()
@@ -117,11 +141,16 @@ func (s *Schema) Equal(o *Schema) bool {
 		return false
 	}
 	for i := range a {
-		if !a[i].same(b[i]) {
+		x, y := a[i], b[i]
+		if s.MadeBy(x.Name) != nil && o.MadeBy(y.Name) != nil { // Finish decides whether it is nullable
+			x, y = x.Clone(), y.Clone()
+			x.IsNullable, y.IsNullable = false, false
+		}
+		if !x.same(y) {
 			return false
 		}
 	}
-	return true
+	return slices.EqualFunc(s.Functions, o.Functions, func(x, y *Function) bool { return x != nil && y != nil && x.normal() == y.normal() })
 }
 
 func (s *Schema) partitions() int {
@@ -131,15 +160,9 @@ func (s *Schema) partitions() int {
 	return s.NumPartitions
 }
 
-// userFields returns the fields without "$meta".
+// userFields returns the fields that the engine did not add.
 func (s *Schema) userFields() []*Field {
-	for i, f := range s.Fields {
-		if f != nil && f.IsDynamic {
-			rest := append([]*Field(nil), s.Fields[:i]...)
-			return append(rest, s.Fields[i+1:]...)
-		}
-	}
-	return s.Fields
+	return slices.DeleteFunc(slices.Clone(s.Fields), func(f *Field) bool { return f != nil && (f.IsDynamic || f.IsInsertTime) })
 }
 
 // PrimaryKey returns the primary key, nil when an unfinished schema has none.

@@ -1,6 +1,10 @@
 package schema
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/selkiedb/selkie/text"
+)
 
 // Validate checks the schema, finished or not, against all rules and returns the first breach, a *FieldError.
 func (s *Schema) Validate() error {
@@ -20,6 +24,12 @@ func (s *Schema) Validate() error {
 		return Invalid("", nil, "version %d or next field id %d is negative", s.Version, s.NextFieldID)
 	}
 	if err := s.validateFields(); err != nil {
+		return err
+	}
+	if err := s.validateFunctions(); err != nil {
+		return err
+	}
+	if err := s.validateTTL(); err != nil {
 		return err
 	}
 	if s.NumPartitions > 0 && s.PartitionKey() == nil {
@@ -52,6 +62,9 @@ func (s *Schema) validateFields() error {
 		}
 		if f.IsDynamic {
 			dynamics++
+			continue
+		}
+		if f.IsInsertTime {
 			continue
 		}
 		users++
@@ -90,6 +103,10 @@ func (f *Field) validate() error {
 		want.Description = f.Description
 		if !want.same(f) {
 			return Invalid(f.Name, nil, "the dynamic field must be what EnableDynamicField makes")
+		}
+	} else if f.IsInsertTime {
+		if want := newInserted(); f.Name != want.Name || f.Type != want.Type || !f.IsNullable {
+			return Invalid(f.Name, nil, "the time of insertion must be what ExpireAfter makes")
 		}
 	} else if err := ValidName("field", f.Name); err != nil {
 		return err
@@ -181,6 +198,14 @@ func (f *Field) validateOptions() error {
 		}
 		if f.IsNullable {
 			return Invalid(f.Name, nil, "the partition key cannot be nullable")
+		}
+	}
+	if f.Analyzer != "" {
+		if f.Type != TypeVarChar {
+			return Invalid(f.Name, f.Analyzer, "an analyzer is for VarChar, not for %s", f.Type)
+		}
+		if _, err := text.ByName(f.Analyzer); err != nil {
+			return Invalid(f.Name, f.Analyzer, "%v", err)
 		}
 	}
 	if f.DefaultValue != nil {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -91,6 +92,19 @@ func TestValidateRefuses(t *testing.T) {
 		{"default vector", with(schema.FloatVector("x", 2).Default([]float32{1, 2})), "x", "not possible with type FloatVector"},
 		{"dynamic alone", with(&schema.Field{Name: "$meta", Type: schema.TypeJSON, IsNullable: true, IsDynamic: true}), "$meta", "needs Dynamic"},
 		{"dynamic odd", with(&schema.Field{Name: "x", Type: schema.TypeJSON, IsDynamic: true}).EnableDynamicField(), "x", "must be what EnableDynamicField makes"},
+		{"analyzer of int", with(schema.Int8("x").Analyze("english")), "x", "an analyzer is for VarChar, not for Int8"},
+		{"unknown analyzer", with(schema.VarChar("x", 9).Analyze("klingon")), "x", "no analyzer \"klingon\"; there are standard, english, whitespace"},
+		{"nil function", good().WithFunction(nil), "", "function 0 of 1 is nil"},
+		{"kind of function", good().WithFunction(&schema.Function{Kind: "MINHASH"}), "", "unknown kind of function; there is BM25"},
+		{"function without input", good().WithFunction(schema.BM25("x", "v")), "x", "must be a VarChar field with an analyzer"},
+		{"function of unanalysed text", with(schema.VarChar("x", 9)).WithFunction(schema.BM25("x", "v")), "x", "must be a VarChar field with an analyzer"},
+		{"function to dense vector", with(schema.VarChar("x", 9).Analyze("standard")).WithFunction(schema.BM25("x", "v")), "v", "must be a SparseFloatVector field"},
+		{"two functions", with(schema.VarChar("x", 9).Analyze("standard"), schema.SparseFloatVector("w")).WithFunction(schema.BM25("x", "w"), schema.BM25("x", "w")), "w", "two functions make this field"},
+		{"k1", with(schema.VarChar("x", 9).Analyze("standard"), schema.SparseFloatVector("w")).WithFunction(schema.BM25("x", "w").Parameters(4, 1)), "w", "k1 4 must be in (0, 3] and b 1 in [0, 1]"},
+		{"time to live", good().ExpireAfter(0), "", "time to live must be whole milliseconds from 1ms"},
+		{"odd time to live", good().ExpireAfter(time.Millisecond + 1), "", "time to live must be whole milliseconds from 1ms"},
+		{"no time of expiry", good().ExpireAt("x"), "x", "the time of expiry must be an Int64 field"},
+		{"time of expiry", with(schema.Double("x")).ExpireAt("x"), "x", "the time of expiry must be an Int64 field"},
 		{"low id", with(&schema.Field{Name: "x", Type: schema.TypeBool, ID: 1}), "x", "field id must be at least 100"},
 		{"same id", with(&schema.Field{Name: "x", Type: schema.TypeBool, ID: 100}, &schema.Field{Name: "y", Type: schema.TypeBool, ID: 100}), "y", "used once"},
 	} {

@@ -31,6 +31,7 @@ type Sealed struct {
 	cols    map[uint32]*columnMeta
 	tombs   *Tombstones
 	matches keptMatches
+	terms   keptTerms
 
 	indexes segmentIndexes
 

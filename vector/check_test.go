@@ -12,7 +12,7 @@ import (
 
 func TestMetric(t *testing.T) {
 	for m, name := range map[vector.Metric]string{
-		vector.L2: "L2", vector.IP: "IP", vector.Cosine: "COSINE", vector.Hamming: "HAMMING", vector.Jaccard: "JACCARD",
+		vector.L2: "L2", vector.IP: "IP", vector.Cosine: "COSINE", vector.Hamming: "HAMMING", vector.Jaccard: "JACCARD", vector.BM25: "BM25",
 	} {
 		require.Equal(t, name, m.String())
 		got, err := vector.ParseMetric(name)
@@ -22,7 +22,7 @@ func TestMetric(t *testing.T) {
 	got, err := vector.ParseMetric("cosine")
 	require.NoError(t, err)
 	require.Equal(t, vector.Cosine, got)
-	for _, bad := range []string{"", "INVALID", "l3", "BM25"} {
+	for _, bad := range []string{"", "INVALID", "l3", "BM26"} {
 		_, err := vector.ParseMetric(bad)
 		require.ErrorIs(t, err, vector.ErrInvalid)
 	}

@@ -58,7 +58,7 @@ func (e Element) Supports(m Metric) bool {
 	case Binary:
 		return m == Hamming || m == Jaccard
 	case Sparse:
-		return m == IP
+		return m == IP || m == BM25
 	}
 	return false
 }

@@ -31,9 +31,11 @@ const (
 	Hamming
 	// Jaccard is the distance 1 - |a∧b|/|a∨b| in [0, 1]; 0 for two empty sets.
 	Jaccard
+	// BM25 is the relevance of a text to the terms of another; see NewBM25Query. The score depends on the collection that the text is part of.
+	BM25
 )
 
-var metricNames = [...]string{"INVALID", "L2", "IP", "COSINE", "HAMMING", "JACCARD"}
+var metricNames = [...]string{"INVALID", "L2", "IP", "COSINE", "HAMMING", "JACCARD", "BM25"}
 
 // String returns Milvus's name of the metric.
 func (m Metric) String() string {
@@ -55,7 +57,7 @@ func ParseMetric(s string) (Metric, error) {
 }
 
 // Descending reports whether a bigger score is a better one.
-func (m Metric) Descending() bool { return m == IP || m == Cosine }
+func (m Metric) Descending() bool { return m == IP || m == Cosine || m == BM25 }
 
 // Better reports whether score a is strictly better than score b.
 func (m Metric) Better(a, b float32) bool {

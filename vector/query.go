@@ -24,6 +24,7 @@ type Query struct {
 	int8s  []int8
 	bytes  []byte
 	sparse sparseQuery
+	bm25   *bm25 // of a BM25 query, beside sparse
 
 	// The kernel of metric and element, in the field of its query type.
 	kf kernel[float32]
@@ -240,7 +241,7 @@ func (q *Query) ScanSparse(offs []uint32, data []byte, out []float32) {
 	}
 	out = out[:len(offs)-1]
 	for i := range out {
-		out[i] = q.sparse.dot(data[offs[i]:offs[i+1]])
+		out[i] = q.scoreSparse(data[offs[i]:offs[i+1]])
 	}
 }
 
@@ -250,7 +251,7 @@ func (q *Query) GatherSparse(offs []uint32, data []byte, idx []uint32, out []flo
 	q.mustBeSparse()
 	out = out[:len(idx)]
 	for i, r := range idx {
-		out[i] = q.sparse.dot(data[offs[r]:offs[r+1]])
+		out[i] = q.scoreSparse(data[offs[r]:offs[r+1]])
 	}
 }
 

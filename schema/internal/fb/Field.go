@@ -167,8 +167,16 @@ func (rcv *Field) MutateDefaultValue(j int, n byte) bool {
 	return false
 }
 
+func (rcv *Field) Analyzer() []byte {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(24))
+	if o != 0 {
+		return rcv._tab.ByteVector(o + rcv._tab.Pos)
+	}
+	return nil
+}
+
 func FieldStart(builder *flatbuffers.Builder) {
-	builder.StartObject(10)
+	builder.StartObject(11)
 }
 func FieldAddId(builder *flatbuffers.Builder, id int64) {
 	builder.PrependInt64Slot(0, id, 0)
@@ -202,6 +210,9 @@ func FieldAddDefaultValue(builder *flatbuffers.Builder, defaultValue flatbuffers
 }
 func FieldStartDefaultValueVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
 	return builder.StartVector(1, numElems, 1)
+}
+func FieldAddAnalyzer(builder *flatbuffers.Builder, analyzer flatbuffers.UOffsetT) {
+	builder.PrependUOffsetTSlot(10, flatbuffers.UOffsetT(analyzer), 0)
 }
 func FieldEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()

@@ -153,8 +153,48 @@ func (rcv *Schema) MutateNextFieldId(n int64) bool {
 	return rcv._tab.MutateInt64Slot(22, n)
 }
 
+func (rcv *Schema) Functions(obj *Function, j int) bool {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(24))
+	if o != 0 {
+		x := rcv._tab.Vector(o)
+		x += flatbuffers.UOffsetT(j) * 4
+		x = rcv._tab.Indirect(x)
+		obj.Init(rcv._tab.Bytes, x)
+		return true
+	}
+	return false
+}
+
+func (rcv *Schema) FunctionsLength() int {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(24))
+	if o != 0 {
+		return rcv._tab.VectorLen(o)
+	}
+	return 0
+}
+
+func (rcv *Schema) TtlField() []byte {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(26))
+	if o != 0 {
+		return rcv._tab.ByteVector(o + rcv._tab.Pos)
+	}
+	return nil
+}
+
+func (rcv *Schema) TtlAfter() int64 {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(28))
+	if o != 0 {
+		return rcv._tab.GetInt64(o + rcv._tab.Pos)
+	}
+	return 0
+}
+
+func (rcv *Schema) MutateTtlAfter(n int64) bool {
+	return rcv._tab.MutateInt64Slot(28, n)
+}
+
 func SchemaStart(builder *flatbuffers.Builder) {
-	builder.StartObject(10)
+	builder.StartObject(13)
 }
 func SchemaAddFormat(builder *flatbuffers.Builder, format uint32) {
 	builder.PrependUint32Slot(0, format, 0)
@@ -188,6 +228,18 @@ func SchemaAddVersion(builder *flatbuffers.Builder, version uint32) {
 }
 func SchemaAddNextFieldId(builder *flatbuffers.Builder, nextFieldId int64) {
 	builder.PrependInt64Slot(9, nextFieldId, 0)
+}
+func SchemaAddFunctions(builder *flatbuffers.Builder, functions flatbuffers.UOffsetT) {
+	builder.PrependUOffsetTSlot(10, flatbuffers.UOffsetT(functions), 0)
+}
+func SchemaStartFunctionsVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
+	return builder.StartVector(4, numElems, 4)
+}
+func SchemaAddTtlField(builder *flatbuffers.Builder, ttlField flatbuffers.UOffsetT) {
+	builder.PrependUOffsetTSlot(11, flatbuffers.UOffsetT(ttlField), 0)
+}
+func SchemaAddTtlAfter(builder *flatbuffers.Builder, ttlAfter int64) {
+	builder.PrependInt64Slot(12, ttlAfter, 0)
 }
 func SchemaEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()
