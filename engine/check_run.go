@@ -268,7 +268,7 @@ func (c *check) segment(ctx context.Context, s *segment.Sealed, specs []segment.
 
 // entities walks over all live entities in the order of their keys.
 func (c *check) entities(ctx context.Context, p *Partition, snap *partition.Snapshot, at Problem) error {
-	key := p.c.schema.PrimaryKey()
+	key := p.c.Schema().PrimaryKey()
 	var n int64
 	var last column.Key
 	twice := 0
@@ -280,7 +280,7 @@ func (c *check) entities(ctx context.Context, p *Partition, snap *partition.Snap
 				switch order := last.Compare(k); {
 				case order > 0:
 					return false, fmt.Errorf("key %v comes after %v", k, last)
-				case order == 0 && !p.c.schema.AllowDuplicateKeys:
+				case order == 0 && !p.c.Schema().AllowDuplicateKeys:
 					if twice++; twice == 1 {
 						c.add(at, fmt.Errorf("primary key %v is there twice", k))
 					}
@@ -341,7 +341,7 @@ func (c *check) recall(ctx context.Context, p *Partition, snap *partition.Snapsh
 			return c.unless(ctx, at, err)
 		}
 		d := cols[0].Data()
-		n := partition.Nearest{Field: x.field, Key: p.c.schema.PrimaryKey(), Metric: x.metric, K: recallK}
+		n := partition.Nearest{Field: x.field, Key: p.c.Schema().PrimaryKey(), Metric: x.metric, K: recallK}
 		for i := range d.Rows {
 			if d.IsNull(i) {
 				continue

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/selkiedb/selkie/column"
@@ -23,7 +24,7 @@ const DefaultPartition = "_default"
 type Collection struct {
 	e       *Engine
 	id      uint64
-	schema  *schema.Schema
+	schema  atomic.Pointer[schema.Schema] // of the moment
 	created time.Time
 	fixed   *Snapshot      // of the collection that a Snapshot reads: where its rows come from
 	frozen  *StoreSnapshot // whose collection it is; nil for that of the moment
@@ -38,7 +39,9 @@ type Collection struct {
 }
 
 func newCollection(e *Engine, r collectionRecord) *Collection {
-	return &Collection{e: e, id: r.id, schema: r.schema, created: time.Unix(0, r.created), name: r.name, parts: map[string]*Partition{}}
+	c := &Collection{e: e, id: r.id, created: time.Unix(0, r.created), name: r.name, parts: map[string]*Partition{}}
+	c.schema.Store(r.schema)
+	return c
 }
 
 // add puts a partition into the collection.
@@ -139,14 +142,14 @@ func (c *Collection) Name() string {
 	return c.name
 }
 
-// Schema is the collection's schema. It must not be changed.
-func (c *Collection) Schema() *schema.Schema { return c.schema }
+// Schema is the collection's schema of the moment. It must not be changed: see AddField, RenameField and DropField.
+func (c *Collection) Schema() *schema.Schema { return c.schema.Load() }
 
 // Created is when the collection was made.
 func (c *Collection) Created() time.Time { return c.created }
 
 // keyed reports whether rows go to hidden partitions by the partition key.
-func (c *Collection) keyed() bool { return c.schema.PartitionKey() != nil }
+func (c *Collection) keyed() bool { return c.Schema().PartitionKey() != nil }
 
 func errKeyed(what string) error {
 	return schema.Invalid("", what, "the collection has a partition key: partitions are not named by hand")
@@ -270,7 +273,7 @@ func (c *Collection) Segments() []SegmentInfo {
 
 // keysOf checks primary keys given by a caller against the schema.
 func (c *Collection) checkKeys(k column.Keys) error {
-	pk := c.schema.PrimaryKey()
+	pk := c.Schema().PrimaryKey()
 	if k.Len() == 0 {
 		return schema.Invalid(pk.Name, nil, "no primary key given")
 	}

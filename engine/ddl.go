@@ -144,7 +144,7 @@ func (e *Engine) renameCollection(ctx context.Context, from, to string) error {
 	if e.HasCollection(to) {
 		return fmt.Errorf("collection %q %w", to, ErrExists)
 	}
-	rec := collectionRecord{c.id, to, c.schema, c.created.UnixNano()}
+	rec := collectionRecord{c.id, to, c.Schema(), c.created.UnixNano()}
 	if err := e.cat.commit(&edit{putCollections: []collectionRecord{rec}}); err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func (c *Collection) createPartition(ctx context.Context, name string) (*Partiti
 		return nil, err
 	}
 	e.noteCatalogue(ctx)
-	return c.add(rec, partition.New(id, e.env, c.schema, partition.Restored{})), nil
+	return c.add(rec, partition.New(id, e.env, c.Schema(), partition.Restored{})), nil
 }
 
 // RenamePartition gives a partition another name. Handles of it stay good. DefaultPartition keeps its name.

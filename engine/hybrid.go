@@ -44,7 +44,7 @@ func (c *Collection) hybrid(ctx context.Context, req *query.Hybrid, parts []*Par
 }
 
 func (c *Collection) tryHybrid(ctx context.Context, req *query.Hybrid, parts []*Partition) ([]Hit, error) {
-	plan, err := req.Check(c.schema, c.fieldMetrics())
+	plan, err := req.Check(c.Schema(), c.fieldMetrics())
 	if err != nil {
 		return nil, err
 	}

@@ -137,7 +137,7 @@ func (c *Collection) createIndex(ctx context.Context, x schema.Index) error {
 		return err
 	}
 	defer e.leave()
-	def, _, err := x.Check(c.schema)
+	def, _, err := x.Check(c.Schema())
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (c *Collection) createIndex(ctx context.Context, x schema.Index) error {
 	var id uint64
 	e.cat.view(func(st *state) { id = st.nextID })
 	rec := indexRecord{id, c.id, def, e.opts.Now().UnixNano()}
-	ix, err := newIndex(rec, c.schema)
+	ix, err := newIndex(rec, c.Schema())
 	if err != nil {
 		return err
 	}
@@ -196,6 +196,13 @@ func (c *Collection) dropIndex(ctx context.Context, name string) error {
 		return err
 	}
 	e.noteCatalogue(ctx)
+	c.removeIndex(x)
+	return nil
+}
+
+// removeIndex takes an index that the catalogue no longer names from the collection and its segments.
+func (c *Collection) removeIndex(x *index) {
+	e := c.e
 	c.setIndex(x.id, nil)
 	e.indexer.forget(func(k indexKey) bool { return k.index == x.id })
 	for _, p := range c.all() {
@@ -208,7 +215,6 @@ func (c *Collection) dropIndex(ctx context.Context, name string) error {
 		}
 		release()
 	}
-	return nil
 }
 
 // setIndex puts a definition into the collection, or takes it away.

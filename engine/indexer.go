@@ -334,7 +334,7 @@ func (e *Engine) collectionList() []*Collection {
 func (e *Engine) restoreIndexes(snap *edit, colls map[uint64]*Collection) error {
 	for _, r := range snap.putIndexes {
 		c := colls[r.collection]
-		x, err := newIndex(r, c.schema)
+		x, err := newIndex(r, c.Schema())
 		if err != nil {
 			return &CorruptionError{
 				Path: e.fs.PathJoin(e.dir, catalogueName(e.cat.seq)), Offset: -1, Kind: "format",

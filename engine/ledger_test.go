@@ -25,6 +25,7 @@ type ledger struct{ colls map[string]*ledgerColl }
 type ledgerColl struct {
 	kind  collKind
 	parts map[string]*ledgerPart // with a partition key, one without a name
+	extra string                 // name of the field that was added; "" for none
 }
 
 type ledgerPart struct {
@@ -35,6 +36,35 @@ type ledgerPart struct {
 type ledgerRow struct {
 	ver    int64
 	sealed bool
+	extra  int64 // what the added field holds; 0 is null
+}
+
+// extraNames are the names that the added field may have.
+var extraNames = []string{"extra", "more"}
+
+// extraOf is the name of the added field, "" if there is none.
+func extraOf(s *schema.Schema) string {
+	for _, name := range extraNames {
+		if _, ok := s.Field(name); ok {
+			return name
+		}
+	}
+	return ""
+}
+
+func extraValue(key int, ver int64) int64 { return 1 + ver*100_000 + int64(key) }
+
+// withExtra adds the column of the added field, if the collection has it.
+func withExtra(c *engine.Collection, keys []int, ver int64, cols []*column.Column) []*column.Column {
+	name := extraOf(c.Schema())
+	if name == "" {
+		return cols
+	}
+	var values []int64
+	for _, k := range keys {
+		values = append(values, extraValue(k, ver))
+	}
+	return append(cols, column.Int64(name, values))
 }
 
 type collKind int
@@ -136,7 +166,7 @@ func newLedger() *ledger { return &ledger{colls: map[string]*ledgerColl{}} }
 func (l *ledger) clone() *ledger {
 	out := newLedger()
 	for name, c := range l.colls {
-		cc := &ledgerColl{kind: c.kind, parts: map[string]*ledgerPart{}}
+		cc := &ledgerColl{kind: c.kind, parts: map[string]*ledgerPart{}, extra: c.extra}
 		for pn, p := range c.parts {
 			pp := &ledgerPart{rows: make(map[int][]ledgerRow, len(p.rows)), auto: p.auto}
 			for k, rows := range p.rows {
@@ -166,12 +196,18 @@ func (l *ledger) content() string {
 	var b strings.Builder
 	for _, cn := range slices.Sorted(maps.Keys(l.colls)) {
 		c := l.colls[cn]
+		if c.extra != "" {
+			fmt.Fprintf(&b, "%s has %s\n", cn, c.extra)
+		}
 		for _, pn := range slices.Sorted(maps.Keys(c.parts)) {
 			fmt.Fprintf(&b, "%s.%s:", cn, pn)
 			p := c.parts[pn]
 			for _, k := range slices.Sorted(maps.Keys(p.rows)) {
 				for _, r := range p.rows[k] {
 					fmt.Fprintf(&b, " %d@%d", k, r.ver)
+					if r.extra != 0 {
+						fmt.Fprintf(&b, "+%d", r.extra)
+					}
 				}
 			}
 			b.WriteByte('\n')
@@ -199,6 +235,9 @@ const (
 	index      stepKind = "create index"
 	unindex    stepKind = "drop index"
 	indexVer   stepKind = "create index of scalars"
+	addField   stepKind = "add field"
+	moveField  stepKind = "rename field"
+	dropField  stepKind = "drop field"
 	reopen     stepKind = "reopen"
 	backUp     stepKind = "back up"
 )
@@ -273,7 +312,11 @@ func (l *ledger) apply(s step) error {
 			}
 		}
 		for _, k := range s.keys {
-			p.rows[k] = append(p.rows[k], ledgerRow{ver: s.ver})
+			row := ledgerRow{ver: s.ver}
+			if c.extra != "" {
+				row.extra = extraValue(k, s.ver)
+			}
+			p.rows[k] = append(p.rows[k], row)
 			slices.SortFunc(p.rows[k], func(a, b ledgerRow) int { return int(a.ver - b.ver) })
 		}
 		p.auto = p.auto || s.to == "auto"
@@ -319,6 +362,21 @@ func (l *ledger) apply(s step) error {
 		delete(c.parts, s.part)
 	case dropColl:
 		delete(l.colls, s.coll)
+	case addField, moveField, dropField:
+		if (c.extra == "") != (s.kind == addField) {
+			return errInapplicable
+		}
+		if c.extra = s.to; s.kind == moveField {
+			break
+		}
+		for _, x := range c.parts {
+			x.auto = true // growing segments are sealed
+			for _, rows := range x.rows {
+				for i := range rows {
+					rows[i].extra = 0
+				}
+			}
+		}
 	}
 	return nil
 }
@@ -379,6 +437,12 @@ func (s *session) run(ctx context.Context, st step) error {
 		return err
 	case compact:
 		return c.Compact(ctx)
+	case addField:
+		return c.AddField(ctx, schema.Int64(st.to).Nullable())
+	case moveField:
+		return c.RenameField(ctx, extraOf(c.Schema()), st.to)
+	case dropField:
+		return c.DropField(ctx, extraOf(c.Schema()))
 	case index:
 		return c.CreateIndex(ctx, schema.Index{Field: "v"})
 	case unindex:
@@ -393,9 +457,9 @@ func (s *session) run(ctx context.Context, st step) error {
 	if kind == keyedColl {
 		switch st.kind {
 		case insert:
-			_, err = c.Insert(ctx, kind.columns(st.keys, st.ver)...)
+			_, err = c.Insert(ctx, withExtra(c, st.keys, st.ver, kind.columns(st.keys, st.ver))...)
 		case upsert:
-			_, err = c.Upsert(ctx, kind.columns(st.keys, st.ver)...)
+			_, err = c.Upsert(ctx, withExtra(c, st.keys, st.ver, kind.columns(st.keys, st.ver))...)
 		case remove:
 			_, err = c.Delete(ctx, kind.keys(st.keys))
 		case flush:
@@ -413,9 +477,9 @@ func (s *session) run(ctx context.Context, st step) error {
 	}
 	switch st.kind {
 	case insert:
-		_, err = p.Insert(ctx, kind.columns(st.keys, st.ver)...)
+		_, err = p.Insert(ctx, withExtra(c, st.keys, st.ver, kind.columns(st.keys, st.ver))...)
 	case upsert:
-		_, err = p.Upsert(ctx, kind.columns(st.keys, st.ver)...)
+		_, err = p.Upsert(ctx, withExtra(c, st.keys, st.ver, kind.columns(st.keys, st.ver))...)
 	case remove:
 		_, err = p.Delete(ctx, kind.keys(st.keys))
 	case flush:
@@ -468,17 +532,17 @@ func observe(ctx context.Context, eng store) (*observed, error) {
 		if err != nil {
 			return nil, err
 		}
-		lc := &ledgerColl{kind: kindOf(c), parts: map[string]*ledgerPart{}}
+		lc := &ledgerColl{kind: kindOf(c), parts: map[string]*ledgerPart{}, extra: extraOf(c.Schema())}
 		o.colls[name] = lc
 		if lc.kind == keyedColl {
-			if lc.parts[""], err = observePart(ctx, lc.kind, c, c.All(ctx, "*")); err != nil {
+			if lc.parts[""], err = observePart(ctx, lc.kind, lc.extra, c, c.All(ctx, "*")); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 			o.sealed[name+"."] = c.NumEntities()
 			continue
 		}
 		for _, p := range c.Partitions() {
-			if lc.parts[p.Name()], err = observePart(ctx, lc.kind, p, p.All(ctx, "*")); err != nil {
+			if lc.parts[p.Name()], err = observePart(ctx, lc.kind, lc.extra, p, p.All(ctx, "*")); err != nil {
 				return nil, fmt.Errorf("%s.%s: %w", name, p.Name(), err)
 			}
 			o.sealed[name+"."+p.Name()] = p.NumEntities()
@@ -494,7 +558,7 @@ func (e *wrongError) Error() string { return "wrong answer: " + e.text }
 
 func wrong(format string, args ...any) error { return &wrongError{fmt.Sprintf(format, args...)} }
 
-func observePart(ctx context.Context, kind collKind, r reader, all func(func(column.Row, error) bool)) (*ledgerPart, error) {
+func observePart(ctx context.Context, kind collKind, extra string, r reader, all func(func(column.Row, error) bool)) (*ledgerPart, error) {
 	p := &ledgerPart{rows: map[int][]ledgerRow{}}
 	var keys []int
 	n, prev := int64(0), -1
@@ -512,7 +576,14 @@ func observePart(ctx context.Context, kind collKind, r reader, all func(func(col
 		if prev = key; len(p.rows[key]) == 0 {
 			keys = append(keys, key)
 		}
-		p.rows[key] = append(p.rows[key], ledgerRow{ver: row.Int64("ver")})
+		found := ledgerRow{ver: row.Int64("ver")}
+		if extra != "" {
+			found.extra = row.Int64(extra)
+		}
+		if extra != "" && (found.extra == 0) != (row.Value(extra) == nil) {
+			return nil, wrong("key %d @%d has %v in an added field", key, found.ver, row.Value(extra))
+		}
+		p.rows[key] = append(p.rows[key], found)
 		n++
 	}
 	for _, rows := range p.rows {

@@ -49,7 +49,7 @@ func (c *Collection) tryUpsertPartial(ctx context.Context, to *Partition, in inp
 	if err := ctx.Err(); err != nil {
 		return WriteResult{}, err
 	}
-	if c.schema.AllowDuplicateKeys {
+	if c.Schema().AllowDuplicateKeys {
 		return WriteResult{}, schema.Invalid("", nil, "collection %q allows duplicate keys: which entity to change is not known", c.Name())
 	}
 	named := to != nil
@@ -57,11 +57,12 @@ func (c *Collection) tryUpsertPartial(ctx context.Context, to *Partition, in inp
 	if err != nil {
 		return WriteResult{}, err
 	}
-	given, err := in.batch(c, column.BuildOptions{Mode: column.Upsert, MaxBytes: c.batchBytes(), Partial: true})
+	o := column.BuildOptions{Mode: column.Upsert, MaxBytes: c.batchBytes(), Partial: true}
+	given, err := in.batch(c, o)
 	if err != nil {
 		return WriteResult{}, err
 	}
-	if c.schema.PrimaryKey().IsAutoID {
+	if c.Schema().PrimaryKey().IsAutoID {
 		for keys, i := given.Keys(), 0; i < keys.Len(); i++ {
 			e.ids.seenKey(keys.At(i))
 		}
@@ -72,6 +73,15 @@ func (c *Collection) tryUpsertPartial(ctx context.Context, to *Partition, in inp
 			return WriteResult{}, err
 		}
 		r, err := e.env.Apply(ctx, w)
+		if errors.Is(err, partition.ErrSchema) {
+			if err := c.schemaSettled(ctx); err != nil {
+				return WriteResult{}, err
+			}
+			if given, err = in.batch(c, o); err != nil {
+				return WriteResult{}, err
+			}
+			continue
+		}
 		gone := !named && errors.Is(err, partition.ErrDropped) && c.usable() == nil // an entity's partition, meanwhile
 		if gone || errors.Is(err, partition.ErrChanged) {
 			if err := ctx.Err(); err != nil {
@@ -147,7 +157,7 @@ func (c *Collection) pickOld(s *partition.Snapshot, keys column.Keys, refs [][]s
 		old := list[0]
 		if len(list) > 1 {
 			if !named {
-				return nil, nil, schema.InvalidRow(c.schema.PrimaryKey().Name, i, keys.At(i).String(), "%d partitions hold the primary key: name one", len(list))
+				return nil, nil, schema.InvalidRow(c.Schema().PrimaryKey().Name, i, keys.At(i).String(), "%d partitions hold the primary key: name one", len(list))
 			}
 			for _, r := range list {
 				if s.PartitionOf(r) == to.p {

@@ -51,7 +51,7 @@ func (c *Collection) queryIterator(ctx context.Context, req *query.Select, batch
 		it.left = int(^uint(0) >> 1)
 	}
 	if err = unordered(plan); err == nil {
-		it.walk, err = s.Rows(ctx, m, c.schema.PrimaryKey())
+		it.walk, err = s.Rows(ctx, m, c.Schema().PrimaryKey())
 	}
 	if err == nil {
 		_, err = it.walk.Skip(ctx, plan.Offset)

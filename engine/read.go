@@ -113,7 +113,7 @@ func (c *Collection) acquire(parts []*Partition) (*partition.Snapshot, error) {
 }
 
 func (c *Collection) search(ctx context.Context, req *query.Search, parts []*Partition) ([][]Hit, error) {
-	plan, err := req.Check(c.schema, c.fieldMetrics())
+	plan, err := req.Check(c.Schema(), c.fieldMetrics())
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (c *Collection) nearest(plan *query.Plan, parts []*Partition) partition.Nea
 	}
 	return partition.Nearest{
 		Text: plan.Text, Within: within,
-		Field: plan.Field, Key: c.schema.PrimaryKey(), Metric: plan.Metric, K: plan.Limit + plan.Offset, Queries: plan.Queries,
+		Field: plan.Field, Key: c.Schema().PrimaryKey(), Metric: plan.Metric, K: plan.Limit + plan.Offset, Queries: plan.Queries,
 		Ef: plan.Ef, RefineK: plan.RefineK, Exact: plan.Exact, Parallel: plan.Parallel, Filter: plan.Filter, Range: plan.Range,
 		Explain: plan.Explain,
 	}
@@ -273,7 +273,7 @@ func (c *Collection) get(ctx context.Context, keys column.Keys, output []string,
 }
 
 func (c *Collection) tryGet(ctx context.Context, keys column.Keys, output []string, parts []*Partition) (*column.Rows, error) {
-	fields, err := query.OutputFields(c.schema, output)
+	fields, err := query.OutputFields(c.Schema(), output)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +309,7 @@ func (c *Collection) All(ctx context.Context, output ...string) iter.Seq2[column
 }
 
 func (c *Collection) iterate(ctx context.Context, output []string, parts []*Partition, err error, yield func(column.Row, error) bool) {
-	fields, ferr := query.OutputFields(c.schema, output)
+	fields, ferr := query.OutputFields(c.Schema(), output)
 	if err == nil {
 		err = ferr
 	}
@@ -323,7 +323,7 @@ func (c *Collection) iterate(ctx context.Context, output []string, parts []*Part
 	}
 	defer s.Release()
 	broken := false
-	err = s.Iterate(ctx, nil, c.schema.PrimaryKey(), fields, func(cols []*column.Column) (bool, error) {
+	err = s.Iterate(ctx, nil, c.Schema().PrimaryKey(), fields, func(cols []*column.Column) (bool, error) {
 		rows := column.NewRows(cols...)
 		for i := range rows.Len() {
 			if !yield(rows.At(i), nil) {

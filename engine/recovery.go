@@ -211,19 +211,19 @@ func (e *Engine) openPartitions(snap *edit) error {
 	for _, r := range snap.addSegments {
 		c := owner[r.partition]
 		dir := e.fs.PathJoin(e.env.SegmentsDir, r.manifest.ID.String())
-		s, oerr := segment.Open(e.fs, dir, r.manifest, c.schema, e.env.Cache, dead[r.manifest.ID], 0)
+		s, oerr := segment.Open(e.fs, dir, r.manifest, c.Schema(), e.env.Cache, dead[r.manifest.ID], 0)
 		if oerr != nil {
 			err = oerr
 			break
 		}
 		restored[r.partition].Sealed = append(restored[r.partition].Sealed, s)
-		if c.schema.PrimaryKey().IsAutoID {
+		if c.Schema().PrimaryKey().IsAutoID {
 			e.ids.seenKey(s.GreatestKey())
 		}
 	}
 	for _, r := range snap.putPartitions {
 		// Partitions are made even after an error, so that closing the engine closes their segments.
-		owner[r.id].add(r, partition.New(r.id, e.env, owner[r.id].schema, *restored[r.id]))
+		owner[r.id].add(r, partition.New(r.id, e.env, owner[r.id].Schema(), *restored[r.id]))
 	}
 	return err
 }
@@ -300,7 +300,7 @@ func (e *Engine) replay(byID map[uint64]*Collection, lsn uint64, payload []byte)
 	}
 	e.env.Clock.Restart(lsn)
 	e.counters.replayed.Add(1)
-	if c.schema.PrimaryKey().IsAutoID && w.Kind != partition.KindDelete {
+	if c.Schema().PrimaryKey().IsAutoID && w.Kind != partition.KindDelete {
 		for i := range w.Keys.Len() {
 			e.ids.seenKey(w.Keys.At(i))
 		}

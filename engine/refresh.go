@@ -279,8 +279,8 @@ func (b *rebuilding) make(ctx context.Context) error {
 	owner, restored := map[uint64]*schema.Schema{}, map[uint64]*partition.Restored{}
 	for _, r := range b.snap.putPartitions {
 		owner[r.id], restored[r.id] = schemas[r.collection], &partition.Restored{}
-		if p := b.live[r.id]; p != nil {
-			owner[r.id] = p.c.schema
+		if p := b.live[r.id]; p != nil && p.c.Schema().Version == owner[r.id].Version {
+			owner[r.id] = p.c.Schema()
 		}
 	}
 	for _, c := range b.snap.cuts {
@@ -338,6 +338,9 @@ func (b *rebuilding) publish(lsn uint64) {
 		}
 		kept[r.id] = c
 		next[r.name] = c
+		if c.Schema().Version != r.schema.Version {
+			c.schema.Store(r.schema)
+		}
 		c.mu.Lock()
 		c.name = r.name
 		c.mu.Unlock()
@@ -400,7 +403,7 @@ func (b *rebuilding) indexes(c *Collection) {
 			continue
 		}
 		if have[r.id] == nil {
-			x, err := newIndex(r, c.schema)
+			x, err := newIndex(r, c.Schema())
 			if err != nil { // of a newer version: it is searched without
 				b.e.opts.Logger.Warn("an index cannot be used", "collection", c.Name(), "index", r.def.Name, "error", err)
 				continue

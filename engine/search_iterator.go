@@ -55,7 +55,7 @@ func (c *Collection) trySearchIterator(ctx context.Context, req *query.Search, b
 	if err != nil {
 		return nil, err
 	}
-	plan, err := req.CheckIterator(c.schema, c.fieldMetrics())
+	plan, err := req.CheckIterator(c.Schema(), c.fieldMetrics())
 	if err != nil {
 		return nil, err
 	}

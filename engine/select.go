@@ -99,7 +99,7 @@ func (c *Collection) selected(req *query.Select) ([]*Partition, error) {
 
 // match takes a snapshot and finds the rows of a selection in it. The caller releases the snapshot.
 func (c *Collection) match(ctx context.Context, req *query.Select, parts []*Partition) (*query.SelectPlan, *partition.Snapshot, *partition.Matches, error) {
-	plan, err := req.Check(c.schema)
+	plan, err := req.Check(c.Schema())
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -145,7 +145,7 @@ func (c *Collection) tryQuery(ctx context.Context, req *query.Select, parts []*P
 		limit = query.MaxLimit - plan.Offset
 	}
 	if len(plan.Orders) > 0 {
-		refs, err := s.Order(ctx, m, c.schema.PrimaryKey(), plan.Orders, plan.Offset+limit)
+		refs, err := s.Order(ctx, m, c.Schema().PrimaryKey(), plan.Orders, plan.Offset+limit)
 		if err != nil {
 			return nil, err
 		}
@@ -157,7 +157,7 @@ func (c *Collection) tryQuery(ctx context.Context, req *query.Select, parts []*P
 		builders[i] = column.NewBuilder(f.Width(), f.IsNullable)
 	}
 	skip := plan.Offset
-	err = s.Iterate(ctx, m, c.schema.PrimaryKey(), plan.Output, func(cols []*column.Column) (bool, error) {
+	err = s.Iterate(ctx, m, c.Schema().PrimaryKey(), plan.Output, func(cols []*column.Column) (bool, error) {
 		n := cols[0].Len()
 		lo := min(skip, n)
 		skip -= lo
@@ -194,7 +194,7 @@ func (c *Collection) iterateWhere(ctx context.Context, req *query.Select, parts 
 		return
 	}
 	skip, left, broken := plan.Offset, plan.Limit, false
-	err = s.Iterate(ctx, m, c.schema.PrimaryKey(), plan.Output, func(cols []*column.Column) (bool, error) {
+	err = s.Iterate(ctx, m, c.Schema().PrimaryKey(), plan.Output, func(cols []*column.Column) (bool, error) {
 		rows := column.NewRows(cols...)
 		lo := min(skip, rows.Len())
 		skip -= lo
@@ -243,7 +243,7 @@ func (c *Collection) keysWhere(ctx context.Context, req *query.Select, parts []*
 		return column.Keys{}, schema.Invalid("", plan.Limit, "a delete takes neither limit nor offset nor order")
 	}
 	most := int(c.e.opts.BatchBytes / 8)
-	keys, more, err := m.Keys(ctx, c.schema.PrimaryKey(), most)
+	keys, more, err := m.Keys(ctx, c.Schema().PrimaryKey(), most)
 	if err == nil && more {
 		err = &schema.FieldError{
 			Row: schema.NoRow, Value: plan.Filter.String(), Err: schema.ErrTooLarge,

@@ -45,9 +45,10 @@ func (c *Collection) snapshot(ctx context.Context, partitions []string) (*Snapsh
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	s.view = &Collection{
-		e: c.e, id: c.id, schema: c.schema, created: c.created, name: c.name, parts: c.parts, hidden: c.hidden,
+		e: c.e, id: c.id, created: c.created, name: c.name, parts: c.parts, hidden: c.hidden,
 		indexes: c.indexes, metrics: c.metrics, fixed: s,
 	}
+	s.view.schema.Store(c.Schema())
 	return s, nil
 }
 

@@ -86,9 +86,10 @@ func (s *StoreSnapshot) freeze(c *Collection) (parts []*partition.Partition) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	f := &Collection{
-		e: c.e, id: c.id, schema: c.schema, created: c.created, frozen: s, name: c.name, parts: map[string]*Partition{},
+		e: c.e, id: c.id, created: c.created, frozen: s, name: c.name, parts: map[string]*Partition{},
 		indexes: maps.Clone(c.indexes), metrics: maps.Clone(c.metrics),
 	}
+	f.schema.Store(c.Schema())
 	clones := map[*Partition]*Partition{}
 	for name, p := range c.parts {
 		clones[p] = &Partition{c: f, p: p.p.Stub(), name: name, hidden: p.hidden}

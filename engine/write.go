@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/selkiedb/selkie/column"
@@ -81,13 +82,13 @@ type input interface {
 type columns []*column.Column
 
 func (in columns) batch(c *Collection, o column.BuildOptions) (*column.Batch, error) {
-	return column.Build(c.schema, in, o)
+	return column.Build(c.Schema(), in, o)
 }
 
 type rowsOf struct{ rows any }
 
 func (in rowsOf) batch(c *Collection, o column.BuildOptions) (*column.Batch, error) {
-	return column.BuildRows(c.schema, in.rows, o)
+	return column.BuildRows(c.Schema(), in.rows, o)
 }
 
 func (c *Collection) write(ctx context.Context, kind partition.Kind, to *Partition, in input) (WriteResult, error) {
@@ -120,12 +121,33 @@ func (c *Collection) tryWrite(ctx context.Context, kind partition.Kind, to *Part
 	if o.MaxBytes == 0 {
 		o.MaxBytes = -1
 	}
+	for {
+		r, err := c.writeBatch(ctx, kind, to, in, o)
+		if !errors.Is(err, partition.ErrSchema) {
+			return r, err
+		}
+		if err := c.schemaSettled(ctx); err != nil {
+			return WriteResult{}, err
+		}
+	}
+}
+
+// schemaSettled waits for a change of the schema that is under way.
+func (c *Collection) schemaSettled(ctx context.Context) error {
+	c.e.ddl.Lock()
+	defer c.e.ddl.Unlock()
+	return errors.Join(ctx.Err(), c.usable())
+}
+
+// writeBatch checks a batch against the schema of the moment and writes it.
+func (c *Collection) writeBatch(ctx context.Context, kind partition.Kind, to *Partition, in input, o column.BuildOptions) (WriteResult, error) {
+	e := c.e
 	b, err := in.batch(c, o)
 	if err != nil {
 		return WriteResult{}, err
 	}
-	w := &partition.Write{Kind: kind, Collection: c.id, Keys: b.Keys(), AllowDuplicates: c.schema.AllowDuplicateKeys}
-	if c.schema.PrimaryKey().IsAutoID && kind == partition.KindUpsert {
+	w := &partition.Write{Kind: kind, Collection: c.id, Keys: b.Keys(), AllowDuplicates: c.Schema().AllowDuplicateKeys}
+	if c.Schema().PrimaryKey().IsAutoID && kind == partition.KindUpsert {
 		for i := range w.Keys.Len() {
 			e.ids.seenKey(w.Keys.At(i))
 		}
@@ -168,8 +190,8 @@ func (c *Collection) target(to *Partition) (*Partition, error) {
 
 // split routes the rows of a batch to the hidden partitions by the hash of their partition keys, which is on disk and never changes.
 func (c *Collection) split(b *column.Batch) ([]partition.Part, error) {
-	f := c.schema.PartitionKey()
-	keys := column.KeysOf(f, b.Cols[c.schema.Index(f.Name)])
+	f := c.Schema().PartitionKey()
+	keys := column.KeysOf(f, b.Cols[c.Schema().Index(f.Name)])
 	c.mu.RLock()
 	hidden := c.hidden
 	c.mu.RUnlock()

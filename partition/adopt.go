@@ -17,6 +17,7 @@ func Adopt(c *Clock, lsn uint64, list []Adoption) {
 		for s, rows := range a.Dead {
 			s.Tombstones().Settle(rows, lsn)
 		}
+		a.To.schema.Store(a.From.schema.Load())
 		old[i] = a.To.version.Swap(a.From.version.Load())
 		empty := &version{growing: make([]*segment.Growing, len(a.From.shards))}
 		empty.refs.Store(1)

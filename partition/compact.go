@@ -185,7 +185,7 @@ func (m *merge) viewsAt(at uint64) ([]segment.View, bool) {
 func (m *merge) build(ctx context.Context) error {
 	p := m.p
 	var err error
-	if m.order, err = segment.Order(ctx, p.schema, m.views); err != nil || len(m.order) == 0 {
+	if m.order, err = segment.Order(ctx, p.Schema(), m.views); err != nil || len(m.order) == 0 {
 		return err
 	}
 	spec := segment.BuildSpec{ID: p.env.NextSegmentID(), Shard: m.in[0].shard, MinLSN: math.MaxUint64, Pace: p.env.Pace}

@@ -15,6 +15,8 @@ var (
 	ErrVersion = errors.New("unknown format version")
 	// ErrDropped is returned by a write or a read of a partition that was dropped meanwhile.
 	ErrDropped = errors.New("partition was dropped")
+	// ErrSchema is returned for a write that was checked against another version of the schema.
+	ErrSchema = errors.New("schema changed meanwhile")
 	// ErrChanged is returned for a write whose keys are held by other rows than those that it was made of.
 	ErrChanged = errors.New("rows changed meanwhile")
 )

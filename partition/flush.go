@@ -195,7 +195,7 @@ const (
 // build writes one segment and opens it, with the rows that live at the LSN.
 func (p *Partition) build(ctx context.Context, b *built, at uint64) error {
 	views := []segment.View{b.from.At(at)}
-	order, err := segment.Order(ctx, p.schema, views)
+	order, err := segment.Order(ctx, p.Schema(), views)
 	if err != nil || len(order) == 0 {
 		return err
 	}
@@ -213,7 +213,7 @@ func (p *Partition) build(ctx context.Context, b *built, at uint64) error {
 func (p *Partition) write(
 	ctx context.Context, spec segment.BuildSpec, views []segment.View, order []segment.RowRef, at uint64,
 ) (_ segment.Manifest, _ *segment.Sealed, err error) {
-	fs, env := p.env.FS, p.env
+	fs, env, sch := p.env.FS, p.env, p.Schema()
 	none := segment.Manifest{}
 	dir := fs.PathJoin(env.SegmentsDir, spec.ID.String())
 	if err := fs.RemoveAll(dir); err != nil { // what a crash left, of a growing segment whose number came back
@@ -227,7 +227,7 @@ func (p *Partition) write(
 			err = errors.Join(err, fs.RemoveAll(dir))
 		}
 	}()
-	spec.FS, spec.Dir, spec.Partition, spec.Schema, spec.Now = fs, dir, p.id, p.schema, env.Now()
+	spec.FS, spec.Dir, spec.Partition, spec.Schema, spec.Now = fs, dir, p.id, sch, env.Now()
 	man, err := segment.Build(ctx, spec, views, order)
 	if err != nil {
 		return none, nil, err
@@ -236,7 +236,7 @@ func (p *Partition) write(
 		// Through a cache of its own, so that its blocks do not drive out those that readers use.
 		cache := segment.NewCache(readBackCache)
 		defer cache.Close()
-		check, err := segment.Open(fs, dir, man, p.schema, cache, nil, at)
+		check, err := segment.Open(fs, dir, man, sch, cache, nil, at)
 		if err != nil {
 			return none, nil, fmt.Errorf("reading back: %w", err)
 		}
@@ -246,7 +246,7 @@ func (p *Partition) write(
 			return none, nil, fmt.Errorf("reading back: %w", err)
 		}
 	}
-	sealed, err := segment.Open(fs, dir, man, p.schema, env.Cache, nil, at)
+	sealed, err := segment.Open(fs, dir, man, sch, env.Cache, nil, at)
 	if err == nil && man.Bytes() <= smallSegment {
 		if err = sealed.Verify(ctx); err != nil {
 			sealed.Unref()

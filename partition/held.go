@@ -149,7 +149,7 @@ func (h *Held) Released() bool {
 // Stub is a partition of the same number and schema that holds nothing and takes nothing: it stands for this one where only a held view may
 // be read.
 func (p *Partition) Stub() *Partition {
-	s := New(p.id, p.env, p.schema, Restored{})
+	s := New(p.id, p.env, p.Schema(), Restored{})
 	s.dropped.Store(true)
 	return s
 }

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"fmt"
 	"math/bits"
 	"time"
 
@@ -27,9 +28,12 @@ func (s *Snapshot) Match(ctx context.Context, e *filter.Expr, explain *query.Rec
 	if e == nil {
 		return m, nil
 	}
-	key := e.String()
 	if explain != nil {
-		explain.Filter = key
+		explain.Filter = e.String()
+	}
+	key := e.String() // names may come to mean other fields
+	for _, f := range e.Fields() {
+		key = fmt.Sprintf("%s|%d", key, f.ID)
 	}
 	for i, v := range s.views {
 		begin := time.Now()

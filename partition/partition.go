@@ -106,6 +106,7 @@ const (
 	SealAge     SealReason = "age"      // it reached Limits.MaxAge
 	SealIdle    SealReason = "idle"     // it reached Limits.MaxIdle
 	SealLogSize SealReason = "log size" // it kept the log from being truncated
+	SealSchema  SealReason = "schema"   // the schema was changed
 	SealFull    SealReason = "full"     // it reached the most rows a segment may hold
 	SealMemory  SealReason = "memory"   // a writer waits for memory
 )
@@ -114,7 +115,7 @@ const (
 type Partition struct {
 	id     uint64
 	env    *Env
-	schema *schema.Schema
+	schema atomic.Pointer[schema.Schema] // changed under the locks of all shards
 	shards []*shard
 
 	version  atomic.Pointer[version]
@@ -147,7 +148,8 @@ type Restored struct {
 // New makes a partition for a finished schema. With a log in env it takes writes.
 func New(id uint64, env *Env, s *schema.Schema, r Restored) *Partition {
 	n := max(1, s.Shards)
-	p := &Partition{id: id, env: env, schema: s, shards: make([]*shard, n)}
+	p := &Partition{id: id, env: env, shards: make([]*shard, n)}
+	p.schema.Store(s)
 	for i := range p.shards {
 		p.shards[i] = &shard{}
 	}
@@ -168,8 +170,32 @@ func New(id uint64, env *Env, s *schema.Schema, r Restored) *Partition {
 // ID is the partition's number in the catalogue.
 func (p *Partition) ID() uint64 { return p.id }
 
-// Schema is the schema of the partition's rows.
-func (p *Partition) Schema() *schema.Schema { return p.schema }
+// Schema is the schema of the partition's rows at the moment.
+func (p *Partition) Schema() *schema.Schema { return p.schema.Load() }
+
+// SetSchema gives the partition a later version of its schema. Growing segments, which have the columns of the earlier one, are sealed; batches that were
+// checked against it are refused with ErrSchema from now on. Sealed segments stay as they are: a column that they do not have reads as the
+// field's default value or null, one that the schema has no more is not read.
+func (p *Partition) SetSchema(s *schema.Schema) {
+	p.lockAll()
+	sealed := false
+	for i, g := range p.version.Load().growing {
+		if g == nil {
+			continue
+		}
+		if p.sealShard(i, SealSchema) != nil {
+			sealed = true
+			continue
+		}
+		p.env.Budget.release(g.Charged()) // it is empty
+		p.change(func(next *version) { next.growing[i] = nil })
+	}
+	p.schema.Store(s)
+	p.unlockAll()
+	if sealed {
+		p.requestFlush()
+	}
+}
 
 // LimitRows sets a number of rows at which a growing segment is sealed, besides Limits.SegmentRows; 0 for none.
 func (p *Partition) LimitRows(n int64) { p.mostRows.Store(n) }

@@ -74,7 +74,9 @@ func RecordPartition(payload []byte) (id uint64, ok bool) {
 
 // RecordFits reads a record as one to a collection of the schema, and tells why it is none.
 func RecordFits(payload []byte, s *schema.Schema) error {
-	_, err := DecodeWrite(payload, func(uint64) *Partition { return nil }, []*Partition{{schema: s}})
+	p := &Partition{}
+	p.schema.Store(s)
+	_, err := DecodeWrite(payload, func(uint64) *Partition { return nil }, []*Partition{p})
 	return err
 }
 
@@ -154,9 +156,9 @@ func DecodeWrite(payload []byte, find func(id uint64) *Partition, all []*Partiti
 				return nil, fmt.Errorf("%w: it ends inside a part", ErrBadRecord)
 			}
 			p := find(binary.LittleEndian.Uint64(rest))
-			s := all[0].schema
+			s := all[0].Schema()
 			if p != nil {
-				s = p.schema
+				s = p.Schema()
 			}
 			batch, more, err := column.DecodeBatch(s, rest[8:])
 			if err != nil {

@@ -123,7 +123,7 @@ func FuzzDecodeWrite(f *testing.F) {
 			return
 		}
 		for _, p := range w.Parts {
-			require.Len(t, p.Batch.Cols, len(parts[0].schema.Fields))
+			require.Len(t, p.Batch.Cols, len(parts[0].Schema().Fields))
 			require.Equal(t, p.Batch.Rows, p.Batch.Keys().Len())
 		}
 		require.GreaterOrEqual(t, w.Keys.Len(), 0)

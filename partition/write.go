@@ -329,6 +329,11 @@ func (a *application) commit(ctx context.Context, rec *wal.Record) (lsn uint64, 
 	if a.targetDropped() {
 		return 0, false, ErrDropped
 	}
+	for _, part := range a.w.Parts {
+		if part.Batch.Schema.Version != part.Partition.Schema().Version {
+			return 0, false, ErrSchema
+		}
+	}
 	if err := a.find(ctx); err != nil {
 		return 0, false, err
 	}
@@ -336,7 +341,7 @@ func (a *application) commit(ctx context.Context, rec *wal.Record) (lsn uint64, 
 		return 0, false, a.duplicates()
 	}
 	if a.w.Seen != nil && !a.w.Seen.same(a.found) {
-		return 0, ErrChanged
+		return 0, false, ErrChanged
 	}
 	if err := a.makeRoom(); err != nil {
 		return 0, false, err
@@ -483,7 +488,7 @@ func (a *application) makeRoom() error {
 			p.sealShard(shard, SealFull)
 		}
 		p.change(func(next *version) {
-			next.growing[shard] = segment.NewGrowing(a.env.NextSegmentID(), p.schema, a.env.Now())
+			next.growing[shard] = segment.NewGrowing(a.env.NextSegmentID(), p.Schema(), a.env.Now())
 		})
 		return nil
 	})
