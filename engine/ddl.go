@@ -40,9 +40,6 @@ func (e *Engine) createCollection(ctx context.Context, s *schema.Schema) (*Colle
 	if err != nil {
 		return nil, err
 	}
-	if s.TTLField != "" {
-		return nil, schema.Invalid(s.TTLField, nil, "expiry is not there yet")
-	}
 	e.ddl.Lock()
 	defer e.ddl.Unlock()
 	if err := ctx.Err(); err != nil {

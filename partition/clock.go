@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Clock is the commit order of an engine: it knows which LSNs are durable, which are applied to segments, and so up to which one
@@ -13,6 +14,7 @@ import (
 // INVARIANT: visible = min(durable, largest LSN up to which everything is applied). It never falls.
 type Clock struct {
 	visible atomic.Uint64
+	latest  atomic.Int64 // what Milliseconds returned last
 
 	mu      sync.Mutex // guards what follows; nothing is locked under it
 	durable uint64
@@ -24,6 +26,21 @@ type Clock struct {
 	// swap is held for reading while a snapshot pins versions, and for writing while a version is swapped: a snapshot sees each
 	// partition in one version, all at one LSN. It is locked after any shard lock; only leaves are locked under it: mu, Tombstones.mu.
 	swap sync.RWMutex
+}
+
+// Milliseconds is the time by which rows expire, in milliseconds since 1970. It never falls, whatever the system's clock does: a row that has expired
+// does not come back.
+func (c *Clock) Milliseconds(now time.Time) int64 {
+	for {
+		last := c.latest.Load()
+		ms := now.UnixMilli()
+		if ms <= last {
+			return last
+		}
+		if c.latest.CompareAndSwap(last, ms) {
+			return ms
+		}
+	}
 }
 
 type waiter struct {

@@ -36,7 +36,7 @@ func (p *Partition) CompactDue(ctx context.Context, l CompactLimits) (bool, erro
 	defer p.compacting.Unlock()
 	v := p.pin()
 	defer v.unref()
-	in, reason := l.choose(candidates(v), p.env.Now().Sub(time.Unix(0, p.lastFlush.Load())))
+	in, reason := l.choose(p.candidates(v), p.env.Now().Sub(time.Unix(0, p.lastFlush.Load())))
 	if len(in) == 0 {
 		return false, nil
 	}
@@ -49,7 +49,7 @@ func (p *Partition) Compact(ctx context.Context, l CompactLimits) error {
 	defer p.compacting.Unlock()
 	v := p.pin()
 	defer v.unref() // a drop meanwhile must not close what is being read
-	all := candidates(v)
+	all := p.candidates(v)
 	for shard := range p.shards {
 		var mine []candidateSegment
 		for _, c := range all {
@@ -75,12 +75,13 @@ func (p *Partition) Compact(ctx context.Context, l CompactLimits) error {
 	return nil
 }
 
-func candidates(v *version) []candidateSegment {
+func (p *Partition) candidates(v *version) []candidateSegment {
+	now := p.now()
 	out := make([]candidateSegment, len(v.sealed))
 	for i, s := range v.sealed {
 		m := s.Manifest()
 		rows := int64(m.Rows)
-		out[i] = candidateSegment{s: s, shard: m.Shard, bytes: m.Bytes(), rows: rows, live: rows - int64(s.Tombstones().Marked())}
+		out[i] = candidateSegment{s: s, shard: m.Shard, bytes: m.Bytes(), rows: rows, live: rows - int64(s.Gone(now))}
 	}
 	return out
 }
@@ -166,6 +167,10 @@ const gone = math.MaxUint32
 func (m *merge) look() {
 	for ok := false; !ok; {
 		m.views, ok = m.viewsAt(m.p.env.Clock.Visible())
+	}
+	now := m.p.now()
+	for i, v := range m.views {
+		m.views[i] = v.(*segment.SealedView).Without(now) // what has expired goes
 	}
 }
 

@@ -194,7 +194,7 @@ const (
 
 // build writes one segment and opens it, with the rows that live at the LSN.
 func (p *Partition) build(ctx context.Context, b *built, at uint64) error {
-	views := []segment.View{b.from.At(at)}
+	views := []segment.View{b.from.At(at).Without(p.now())}
 	order, err := segment.Order(ctx, p.Schema(), views)
 	if err != nil || len(order) == 0 {
 		return err
@@ -346,7 +346,7 @@ func carryOver(b built, at uint64) {
 	}
 	place := make(map[uint32]uint32, len(lates))
 	for _, l := range lates {
-		place[l.row] = 0
+		place[l.row] = gone // one that had expired was not written
 	}
 	for to, ref := range b.order {
 		if _, ok := place[ref.Row]; ok {
@@ -359,7 +359,9 @@ func carryOver(b built, at uint64) {
 		if byLSN[l.lsn] == nil {
 			lsns = append(lsns, l.lsn)
 		}
-		byLSN[l.lsn] = append(byLSN[l.lsn], place[l.row])
+		if to := place[l.row]; to != gone {
+			byLSN[l.lsn] = append(byLSN[l.lsn], to)
+		}
 	}
 	slices.Sort(lsns)
 	for _, lsn := range lsns {

@@ -285,3 +285,11 @@ func (p *Partition) OldestNeeded() uint64 {
 	}
 	return oldest
 }
+
+// now is the time by which rows expire; 0 where none do.
+func (p *Partition) now() int64 {
+	if p.Schema().TTLField == "" {
+		return 0
+	}
+	return p.env.Clock.Milliseconds(p.env.Now())
+}

@@ -43,15 +43,16 @@ func (s *Snapshot) Look(ctx context.Context, keys column.Keys) (refs [][]segment
 
 // same reports whether exactly the rows found were seen.
 func (s *Seen) same(found []located) bool {
-	if len(found) != len(s.rows) {
-		return false
-	}
+	n := 0
 	for _, l := range found {
-		if !s.rows[place{l.sealed, l.growing, l.row}] {
+		if l.expired {
+			continue
+		}
+		if n++; !s.rows[place{l.sealed, l.growing, l.row}] {
 			return false
 		}
 	}
-	return true
+	return n == len(s.rows)
 }
 
 // PartitionOf is the partition that a row of the snapshot lies in.

@@ -13,10 +13,12 @@ type Snapshot struct {
 	pins  []*version
 	views []segment.View
 	parts []*Partition // of each view
+	now   int64        // rows that have expired by then are dead; 0 where none expire
 
 	// Room for most snapshots, so that they are taken in one piece.
 	firstPin    [1]*version
 	firstViews  [fewViews]segment.View
+	firstParts  [fewViews]*Partition
 	firstSealed [fewViews]segment.SealedView
 }
 
@@ -48,9 +50,12 @@ func tryAcquire(c *Clock, parts []*Partition) (*Snapshot, bool) {
 	c.swap.RLock()
 	defer c.swap.RUnlock()
 	s := &Snapshot{lsn: c.Visible()}
-	s.pins, s.views = s.firstPin[:0], s.firstViews[:0]
+	s.pins, s.views, s.parts = s.firstPin[:0], s.firstViews[:0], s.firstParts[:0]
 	room := s.firstSealed[:]
 	for _, p := range parts {
+		if s.now == 0 {
+			s.now = p.now()
+		}
 		v := p.version.Load()
 		if len(room) < len(v.sealed) {
 			room = make([]segment.SealedView, len(v.sealed))
@@ -60,15 +65,15 @@ func tryAcquire(c *Clock, parts []*Partition) (*Snapshot, bool) {
 				s.Release()
 				return nil, false
 			}
-			s.views = append(s.views, &room[i])
+			s.views = append(s.views, room[i].Without(s.now))
 		}
 		room = room[len(v.sealed):]
 		for _, g := range v.sealing {
-			s.views = append(s.views, g.At(s.lsn))
+			s.views = append(s.views, g.At(s.lsn).Without(s.now))
 		}
 		for _, g := range v.growing {
 			if g != nil && g.Rows() > 0 {
-				s.views = append(s.views, g.At(s.lsn))
+				s.views = append(s.views, g.At(s.lsn).Without(s.now))
 			}
 		}
 		for len(s.parts) < len(s.views) {
@@ -242,6 +247,7 @@ func (p *Partition) tryNumEntities() (n int64, ok bool) {
 		if !ok {
 			return 0, false
 		}
+		view = view.Without(p.now())
 		n += int64(view.Rows()) - int64(view.Dead().Count())
 	}
 	return n, true

@@ -175,6 +175,7 @@ type located struct {
 	growing *segment.Growing
 	sealed  *segment.Sealed
 	row     uint32
+	expired bool // nobody sees it any more
 }
 
 // lookedUp remembers which sealed segments of a partition were searched before the locks were taken.
@@ -337,7 +338,7 @@ func (a *application) commit(ctx context.Context, rec *wal.Record) (lsn uint64, 
 	if err := a.find(ctx); err != nil {
 		return 0, false, err
 	}
-	if a.w.Kind == KindInsert && len(a.found) > 0 {
+	if a.w.Kind == KindInsert && slices.ContainsFunc(a.found, alive) {
 		return 0, false, a.duplicates()
 	}
 	if a.w.Seen != nil && !a.w.Seen.same(a.found) {
@@ -403,6 +404,7 @@ func (a *application) find(ctx context.Context) error {
 	if a.replay != 0 {
 		a.found = slices.DeleteFunc(a.found, func(l located) bool { return !a.replays(l) })
 	}
+	a.markExpired()
 	return nil
 }
 
@@ -430,10 +432,32 @@ func (a *application) replays(l located) bool {
 	return false
 }
 
+// alive reports whether a row is seen by readers.
+func alive(l located) bool { return !l.expired }
+
+// markExpired tells rows that have expired from others.
+func (a *application) markExpired() {
+	if len(a.found) == 0 || len(a.w.Scope) == 0 {
+		return
+	}
+	now := a.w.Scope[0].now()
+	if now == 0 {
+		return
+	}
+	for i, l := range a.found {
+		if l.growing != nil {
+			a.found[i].expired = l.growing.Expired(l.row, now)
+		} else {
+			a.found[i].expired = l.sealed.Expired(l.row, now)
+		}
+	}
+}
+
 func (a *application) duplicates() error {
-	err := &DuplicateKeyError{Total: len(a.found)}
-	slices.SortFunc(a.found, func(x, y located) int { return x.key - y.key })
-	for _, l := range a.found[:min(len(a.found), maxNamedKeys)] {
+	found := slices.DeleteFunc(slices.Clone(a.found), func(l located) bool { return l.expired })
+	err := &DuplicateKeyError{Total: len(found)}
+	slices.SortFunc(found, func(x, y located) int { return x.key - y.key })
+	for _, l := range found[:min(len(found), maxNamedKeys)] {
 		err.Keys = append(err.Keys, a.w.Keys.At(l.key))
 		err.Rows = append(err.Rows, l.key)
 	}
@@ -498,7 +522,7 @@ func (a *application) makeRoom() error {
 func (a *application) apply(lsn uint64) (Result, error) {
 	res := Result{LSN: lsn}
 	now := a.env.Now()
-	if a.w.Kind != KindInsert {
+	if len(a.found) > 0 { // by an insert, only such as have expired
 		res.Deleted = a.bury(lsn)
 	}
 	err := a.target(func(p *Partition, shard int, b *column.Batch, rows []uint32) error {
@@ -552,9 +576,12 @@ func (a *application) bury(lsn uint64) (n int) {
 	for _, l := range a.found {
 		if l.growing == nil {
 			sealed[l.sealed] = append(sealed[l.sealed], l.row)
+			if l.expired && !l.sealed.Tombstones().Has(l.row) {
+				n--
+			}
 			continue
 		}
-		if l.growing.Delete(l.row, lsn) {
+		if l.growing.Delete(l.row, lsn) && !l.expired {
 			n++
 		}
 		a.env.Budget.take(l.growing.Charge())

@@ -19,6 +19,7 @@ type Growing struct {
 	id     ID
 	schema *schema.Schema
 	key    int // index of the primary key in schema.Fields
+	ttl    int // index of the field of expiry; -1: no row expires
 	born   time.Time
 
 	rows   atomic.Uint32    // published rows
@@ -31,6 +32,8 @@ type Growing struct {
 	raw    atomic.Int64 // bytes of the values themselves
 	marked atomic.Uint32
 
+	firstExpiry atomic.Int64 // when the first row expires, in milliseconds since 1970
+
 	firstLSN atomic.Uint64 // of the oldest row; 0 while empty
 	lastLSN  atomic.Uint64
 	lastTime atomic.Int64 // unix nanoseconds of the last append
@@ -40,6 +43,11 @@ type Growing struct {
 // NewGrowing returns an empty growing segment for a finished schema.
 func NewGrowing(id ID, s *schema.Schema, now time.Time) *Growing {
 	g := &Growing{id: id, schema: s, key: s.PrimaryKeyIndex(), born: now, lsns: newChunks(8), keys: newKeyTable()}
+	g.ttl = -1
+	if s.TTLField != "" {
+		g.ttl = s.Index(s.TTLField)
+	}
+	g.firstExpiry.Store(never)
 	g.dead.dir.Store(&[]*deadLSNChunk{})
 	g.cols = make([]*growingColumn, len(s.Fields))
 	for i, f := range s.Fields {
@@ -127,6 +135,7 @@ func (g *Growing) Append(b *column.Batch, lsn uint64, now time.Time) error {
 	for i := range b.Rows {
 		grown += g.keys.insert(keys.Hash(i), at+uint32(i), func(earlier uint32) bool { return g.holds(earlier, keys, i) })
 	}
+	g.noteExpiry(b)
 	g.bytes.Add(grown)
 	g.raw.Add(b.Bytes())
 	if at == 0 {

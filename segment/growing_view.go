@@ -16,6 +16,9 @@ type GrowingView struct {
 	lsn  uint64
 	rows uint32
 
+	now     int64 // rows that have expired by then are dead, if expires is set
+	expires bool
+
 	deadOnce sync.Once
 	dead     *Dead
 
@@ -36,7 +39,7 @@ func (v *GrowingView) Rows() uint32 { return v.rows }
 
 // Dead returns the rows below Rows that are dead at the view's LSN.
 func (v *GrowingView) Dead() *Dead {
-	v.deadOnce.Do(func() { v.dead = v.g.dead.upTo(v.rows, v.lsn) })
+	v.deadOnce.Do(func() { v.dead = v.lessExpired(v.g.dead.upTo(v.rows, v.lsn)) })
 	return v.dead
 }
 
@@ -150,7 +153,7 @@ func (v *GrowingView) Find(ctx context.Context, keys column.Keys, fn func(i int,
 			if row >= v.rows {
 				continue
 			}
-			if at := v.g.dead.at(row); at == 0 || at > v.lsn {
+			if at := v.g.dead.at(row); (at == 0 || at > v.lsn) && !v.expired(row) {
 				fn(i, row)
 			}
 		}

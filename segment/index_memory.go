@@ -63,7 +63,7 @@ func (s *Sealed) IndexNeed(spec IndexSpec) (IndexNeed, error) {
 
 // RowBytes is the memory that the segment keeps of its rows: the key filter, columns that were copied, row sets of filters.
 func (s *Sealed) RowBytes() int64 {
-	return s.filter.bytes() + s.indexes.columnBytes() + s.matches.bytes() + s.terms.bytes()
+	return s.filter.bytes() + s.indexes.columnBytes() + s.matches.bytes() + s.terms.bytes() + s.expiry.bytes()
 }
 
 // IndexBytes is the memory of the segment's indexes, without what is mapped.

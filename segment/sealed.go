@@ -32,6 +32,7 @@ type Sealed struct {
 	tombs   *Tombstones
 	matches keptMatches
 	terms   keptTerms
+	expiry  *expiries // nil: no row expires
 
 	indexes segmentIndexes
 
@@ -81,6 +82,9 @@ func Open(fs vfs.FS, dir string, man Manifest, s *schema.Schema, c *Cache, dead 
 		}
 	}
 	if err := seg.readFilter(); err != nil {
+		return nil, err
+	}
+	if err := seg.readExpiries(s); err != nil {
 		return nil, err
 	}
 	seg.refs.Store(1)
