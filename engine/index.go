@@ -119,7 +119,7 @@ func graphOptions(def schema.Index) graph.Options {
 
 // built reports whether segments get something to search by. An index without it says how its field is compared.
 func (x *index) built() bool {
-	return x.def.Kind != schema.IndexFlat && x.field.Type != schema.TypeBinaryVector && x.metric != vector.BM25
+	return x.def.Kind != schema.IndexFlat && x.field.Type != schema.TypeBinaryVector
 }
 
 // CreateIndex defines an index of a field: of a vector field for searches, of another one for filters. Sealed segments get it in the background, as do those that are sealed later; until then,

@@ -312,11 +312,11 @@ func (x *indexer) report(c *Collection, p *Partition, def *index, s *segment.Sea
 	}
 }
 
-// hasIndex reports whether the definition is still the collection's.
+// hasIndex reports whether the definition is still the collection's, if under another name of its field.
 func (c *Collection) hasIndex(x *index) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return !c.dropped && c.indexes[x.id] == x
+	return !c.dropped && c.indexes[x.id] != nil
 }
 
 // collectionList lists the collections that have indexes.

@@ -55,7 +55,12 @@ func (x *sparseIndex) search(ctx context.Context, q *vector.Query, o IndexSearch
 		}
 	}()
 	options.Dead, options.Allowed = dead, o.Allowed
-	hits, stats, err := x.ix.Search(dst, q.Pairs(), o.K, options)
+	var stats inverted.Stats
+	if p, ok := q.BM25(); ok {
+		hits, stats, err = x.ix.SearchBM25(dst, q.Pairs(), p, o.K, options)
+	} else {
+		hits, stats, err = x.ix.Search(dst, q.Pairs(), o.K, options)
+	}
 	options.Dead, options.Allowed = nil, nil
 	x.options.Put(options)
 	return hits, IndexStats{Distances: stats.Postings + stats.Probes, Exact: stats.Exact, Plan: graph.PlanPostings, Certain: true}, err

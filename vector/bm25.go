@@ -37,6 +37,28 @@ func NewBM25Query(raw []byte, p BM25Params) (*Query, error) {
 	return q, nil
 }
 
+// BM25 returns what a BM25 query scores by; ok is false for others.
+func (q *Query) BM25() (p BM25Params, ok bool) {
+	if q.bm25 == nil {
+		return p, false
+	}
+	return q.bm25.p, true
+}
+
+// Norm is what a row's length, the sum of its occurrences, adds to the denominators of its Parts.
+func (p BM25Params) Norm(length float64) float64 {
+	norm := p.K1 * (1 - p.B)
+	if p.Average > 0 {
+		norm += p.K1 * p.B * length / p.Average
+	}
+	return norm
+}
+
+// Part is what f occurrences of a term of the given weight add to the score of a row. A score is the sum of its parts by ascending terms.
+func (p BM25Params) Part(weight, f, norm float64) float64 {
+	return weight * f * (p.K1 + 1) / (f + norm)
+}
+
 // scoreSparse scores one sparse row.
 func (q *Query) scoreSparse(row []byte) float32 {
 	if q.bm25 != nil {
@@ -55,15 +77,11 @@ func (s *bm25) score(row []byte) float32 {
 	if !shares {
 		return float32(math.NaN())
 	}
-	norm := s.p.K1 * (1 - s.p.B)
-	if s.p.Average > 0 {
-		norm += s.p.K1 * s.p.B * length / s.p.Average
-	}
+	norm := s.p.Norm(length)
 	sum, found := 0.0, false
 	for ; len(row) >= sparsePair; row = row[sparsePair:] {
 		if w, ok := s.weight(binary.LittleEndian.Uint32(row)); ok {
-			f := float64(f32at(row, 1))
-			sum += w * f * (s.p.K1 + 1) / (f + norm)
+			sum += s.p.Part(w, float64(f32at(row, 1)), norm)
 			found = true
 		}
 	}

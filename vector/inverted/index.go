@@ -5,6 +5,7 @@ import (
 	"math"
 	"sort"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -41,6 +42,9 @@ type Index struct {
 	present []uint64 // a bit for each row that is not absent
 
 	searchers sync.Pool // of *searcher
+
+	making  sync.Mutex                // of lengths
+	lengths atomic.Pointer[[]float32] // of each row: the sum of its values; made by the first search that wants them
 }
 
 // Rows returns the number of rows, absent ones included.
@@ -58,6 +62,9 @@ func (ix *Index) Bytes() int {
 	n := 0
 	for _, l := range lengths {
 		n += int(l)
+	}
+	if l := ix.lengths.Load(); l != nil {
+		n += 4 * len(*l)
 	}
 	return n
 }
