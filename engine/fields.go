@@ -7,7 +7,7 @@ import (
 	"github.com/selkiedb/selkie/schema"
 )
 
-// AddField adds a scalar field to the collection, which goes on being written and read. It must be nullable: entities that are there already have
+// AddField adds a field to the collection, which goes on being written and read. It must be nullable: entities that are there already have
 // its default value, or null. The field is the last one, but may be anywhere in what is inserted.
 //
 // Growing segments are sealed and flushed in the background. Commit point: the catalogue edit is synced.
@@ -18,8 +18,6 @@ func (c *Collection) AddField(ctx context.Context, f *schema.Field) error {
 			return nil, schema.Invalid("", nil, "no field given")
 		case f.ID != 0 || f.IsPrimaryKey || f.IsPartitionKey || f.IsDynamic || f.IsInsertTime:
 			return nil, schema.Invalid(f.Name, nil, "an added field is no key and none of the engine's")
-		case f.Type.IsVector():
-			return nil, schema.Invalid(f.Name, f.Type, "vector fields cannot be added yet")
 		case !f.IsNullable:
 			return nil, schema.Invalid(f.Name, nil, "an added field must be nullable: the entities that are there have no value of it")
 		}

@@ -136,16 +136,15 @@ func TestChangeFields(t *testing.T) {
 	require.Equal(t, []int64{100}, idsOf(t, c, "a is not null"))
 
 	for want, err := range map[string]error{
-		"must be nullable":                  c.AddField(ctx, schema.Int64("n")),
-		"two fields have this name":         c.AddField(ctx, schema.Int64("x").Nullable()),
-		"vector fields cannot be added yet": c.AddField(ctx, schema.FloatVector("n", 2).Nullable()),
-		"is no key":                         c.AddField(ctx, schema.Int64("n").PrimaryKey()),
-		"primary key cannot be dropped":     c.DropField(ctx, "id"),
-		"at least one vector field":         c.DropField(ctx, "v"),
-		"no such field in collection":       c.DropField(ctx, "nothing"),
-		"the field is the engine's":         c.DropField(ctx, schema.MetaName),
-		`field "x": two fields have`:        c.RenameField(ctx, "a", "x"),
-		"word of the filter language":       c.RenameField(ctx, "a", "like"),
+		"must be nullable":              c.AddField(ctx, schema.Int64("n")),
+		"two fields have this name":     c.AddField(ctx, schema.Int64("x").Nullable()),
+		"is no key":                     c.AddField(ctx, schema.Int64("n").PrimaryKey()),
+		"primary key cannot be dropped": c.DropField(ctx, "id"),
+		"at least one vector field":     c.DropField(ctx, "v"),
+		"no such field in collection":   c.DropField(ctx, "nothing"),
+		"the field is the engine's":     c.DropField(ctx, schema.MetaName),
+		`field "x": two fields have`:    c.RenameField(ctx, "a", "x"),
+		"word of the filter language":   c.RenameField(ctx, "a", "like"),
 	} {
 		require.ErrorIs(t, err, engine.ErrInvalid, want)
 		require.ErrorContains(t, err, want)
@@ -256,4 +255,90 @@ func TestChangeFieldsOfFunctions(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, hits, 2)
 	require.Equal(t, hits[0].Score, hits[1].Score)
+}
+
+// A vector field that came later is null in old entities, which no search of it finds; segments with and without it are indexed and merged.
+func TestAddVectorField(t *testing.T) {
+	ctx := context.Background()
+	for _, f := range []*schema.Field{schema.FloatVector("u", 2), schema.SparseFloatVector("u"), schema.BinaryVector("u", 8)} {
+		t.Run(f.Type.String(), func(t *testing.T) {
+			fs := vfs.NewMem()
+			eng, err := engine.Open("db", &engine.Options{FS: fs, CompactBytes: 1 << 30, SegmentRows: 5000})
+			require.NoError(t, err)
+			c, err := eng.CreateCollection(ctx, schema.New("c").With(schema.Int64("id").PrimaryKey(), schema.FloatVector("v", 2)))
+			require.NoError(t, err)
+			vec := func(id int64) *column.Column {
+				switch f.Type {
+				case schema.TypeSparseFloatVector:
+					return column.SparseFloatVector("u", []column.Sparse{{Indices: []uint32{1, uint32(id + 2)}, Values: []float32{1, 1}}})
+				case schema.TypeBinaryVector:
+					return column.BinaryVector("u", 8, [][]byte{{byte(id)}})
+				}
+				return column.FloatVector("u", 2, [][]float32{{float32(id), 1}})
+			}
+			put := func(id int64, with bool) {
+				cols := []*column.Column{column.Int64("id", []int64{id}), column.FloatVector("v", 2, [][]float32{{float32(id), 0}})}
+				if with {
+					cols = append(cols, vec(id))
+				}
+				_, err := c.Insert(ctx, cols...)
+				require.NoError(t, err)
+			}
+			for id := range int64(60) {
+				put(id, false)
+			}
+			_, err = c.Flush(ctx)
+			require.NoError(t, err)
+			put(60, false)
+			require.NoError(t, c.AddField(ctx, f.Clone().Nullable()))
+			require.NoError(t, c.CreateIndex(ctx, schema.Index{Field: "u"}))
+			check := func(with int) {
+				t.Helper()
+				var req *query.Search
+				switch f.Type {
+				case schema.TypeSparseFloatVector:
+					req = query.Nearest("u", column.Sparse{Indices: []uint32{1}, Values: []float32{1}})
+				case schema.TypeBinaryVector:
+					req = query.Nearest("u", []byte{7})
+				default:
+					req = query.Nearest("u", []float32{7, 1})
+				}
+				for _, r := range []*query.Search{req.Limit(1000), req.Exact()} {
+					hits, err := c.Search(ctx, r)
+					require.NoError(t, err)
+					require.Len(t, hits, with)
+					for _, h := range hits {
+						require.GreaterOrEqual(t, h.Key.Int, int64(70))
+					}
+				}
+				hits, err := c.Search(ctx, query.Nearest("v", []float32{7, 0}).Metric(vector.L2).Limit(1).Output("u"))
+				require.NoError(t, err)
+				require.Nil(t, hits[0].Row.Value("u"))
+			}
+			require.NoError(t, c.WaitIndexed(ctx))
+			check(0)
+			for id := range int64(40) {
+				put(70+id, true)
+			}
+			check(40)
+			_, err = c.Flush(ctx)
+			require.NoError(t, err)
+			require.NoError(t, c.WaitIndexed(ctx))
+			check(40)
+			require.NoError(t, c.Compact(ctx))
+			require.NoError(t, c.WaitIndexed(ctx))
+			check(40)
+			require.Len(t, c.Segments(), 1)
+			require.NoError(t, eng.Close())
+			eng, err = engine.Open("db", &engine.Options{FS: fs})
+			require.NoError(t, err)
+			c, err = eng.Collection("c")
+			require.NoError(t, err)
+			require.NoError(t, c.WaitIndexed(ctx))
+			check(40)
+			require.NoError(t, c.DropField(ctx, "u"))
+			require.Empty(t, c.Indexes())
+			require.NoError(t, eng.Close())
+		})
+	}
 }
