@@ -309,7 +309,7 @@ func TestGroupSearch(t *testing.T) {
 				}
 				requireHits(t, want, got, "%s limit %d offset %d size %d", field, limit, offset, size)
 				for i, h := range got {
-					require.Equal(t, groups[i], h.Group)
+					require.Equal(t, groups[i], h.Row.Value(field))
 				}
 			}
 		})

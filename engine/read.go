@@ -17,7 +17,6 @@ type Hit struct {
 	Key   column.Key
 	Score float32    // the metric's own number: L2 squared, IP, COSINE in [-1, 1], HAMMING in bits, JACCARD as a distance
 	Row   column.Row // the output fields
-	Group any        // the value of the field that the search groups by; nil also for null
 }
 
 // Search finds the entities nearest to one vector, best first; equal scores in the order of their primary keys. It looks at every
@@ -162,7 +161,7 @@ func (c *Collection) acquireFor(parts []*Partition, plans ...*query.Plan) (*part
 // nearest is what a checked search of partitions, nil for all, asks of a snapshot.
 func (c *Collection) nearest(plan *query.Plan, parts []*Partition) partition.Nearest {
 	var within []*partition.Partition
-	if parts != nil {
+	if parts != nil && plan.Text != nil { // else the snapshot has no others
 		within = inner(parts)
 	}
 	return partition.Nearest{
@@ -197,18 +196,11 @@ func (c *Collection) searchGroups(ctx context.Context, s *partition.Snapshot, pl
 			return nil, err
 		}
 		var found []partition.Hit
-		var values []any
 		for _, g := range groups[min(plan.Offset, len(groups)):] {
 			found = append(found, g.Hits...)
-			for range g.Hits {
-				values = append(values, g.Value)
-			}
 		}
 		if out[i], err = c.hits(ctx, s, plan.Output, plan.Decimals, found); err != nil {
 			return nil, err
-		}
-		for j := range out[i] {
-			out[i][j].Group = values[j]
 		}
 	}
 	c.e.counters.searches.Add(int64(len(out)))

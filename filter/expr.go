@@ -3,6 +3,7 @@ package filter
 import (
 	"math/rand/v2"
 	"slices"
+	"strconv"
 
 	"github.com/selkiedb/selkie/schema"
 )
@@ -56,6 +57,15 @@ func (e *Expr) Fields() []*schema.Field { return slices.Clip(e.fields) }
 // String returns the expression in one form for all that mean the same to the parser: constants folded, templates filled in.
 // Parse accepts it, and gives the same form again.
 func (e *Expr) String() string { return string(e.root.append(nil)) }
+
+// Key is String with the ids of the fields: the same for all that mean the same, whatever a change of the schema makes of the names.
+func (e *Expr) Key() string {
+	b := e.root.append(nil)
+	for _, f := range e.fields {
+		b = strconv.AppendInt(append(b, '|'), f.ID, 10)
+	}
+	return string(b)
+}
 
 // AlwaysTrue tells whether every row matches, whatever it holds.
 func (e *Expr) AlwaysTrue() bool { return e.root == constPred(true) }

@@ -12,9 +12,8 @@ import (
 
 // Group is the best hits among the entities with one value of a field.
 type Group struct {
-	Value any // as column.Column gives it; nil for null
-	Hits  []Hit
-	key   groupKey
+	Hits []Hit
+	key  groupKey
 }
 
 // groupKey is a value of the field that groups are made by.
@@ -101,7 +100,7 @@ func (g *groups) add(values *column.Column, i int, h Hit) bool {
 		if len(g.order) == g.want {
 			return false
 		}
-		to = &Group{Value: values.Value(i), key: key}
+		to = &Group{key: key}
 		g.byKey[key] = to
 		g.order = append(g.order, to)
 	}

@@ -2,7 +2,6 @@ package partition
 
 import (
 	"context"
-	"fmt"
 	"math/bits"
 	"time"
 
@@ -31,10 +30,7 @@ func (s *Snapshot) Match(ctx context.Context, e *filter.Expr, explain *query.Rec
 	if explain != nil {
 		explain.Filter = e.String()
 	}
-	key := e.String() // names may come to mean other fields
-	for _, f := range e.Fields() {
-		key = fmt.Sprintf("%s|%d", key, f.ID)
-	}
+	key := e.Key()
 	for i, v := range s.views {
 		begin := time.Now()
 		set, by, err := segment.Match(ctx, v, e, key)

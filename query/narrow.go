@@ -40,7 +40,7 @@ func (s *Search) RangeFilter(score float32) *Search {
 
 // GroupBy makes groups of the entities with the same value of a scalar field, an integer, Bool or VarChar; null is a value too. Limit and Offset
 // then count groups, in the order of their best hits, and the hits of a group follow one another. Each group has the best of its hits, as
-// many as GroupSize says.
+// many as GroupSize says. The field comes with each hit.
 func (s *Search) GroupBy(field string) *Search {
 	s.group.field = field
 	return s

@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/filter"
@@ -227,7 +228,11 @@ func (s *Search) Check(sch *schema.Schema, metrics map[string]vector.Metric) (*P
 			return nil, err
 		}
 	}
-	p.Output, err = OutputFields(sch, s.output)
+	output := s.output
+	if p.Group != nil {
+		output = append(slices.Clip(output), p.Group.Field.Name)
+	}
+	p.Output, err = OutputFields(sch, output)
 	return p, err
 }
 
