@@ -50,8 +50,13 @@ func (c *Collection) RenameField(ctx context.Context, from, to string) error {
 		}
 		for _, x := range c.indexList() {
 			if x.field.ID == f.ID {
-				x.def.Field = to
-				ed.putIndexes = append(ed.putIndexes, indexRecord{x.id, c.id, x.def, x.created.UnixNano()})
+				def := x.def
+				def.Field = to
+				r := indexRecord{x.id, c.id, def, x.created.UnixNano()}
+				if _, err := newIndex(r, next); err != nil { // its parameters speak of the old name
+					return nil, schema.Invalid(from, nil, "drop index %q first: %v", x.def.Name, err)
+				}
+				ed.putIndexes = append(ed.putIndexes, r)
 			}
 		}
 		return func() {
