@@ -106,7 +106,7 @@ func runLimited() {
 		err = os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte("0"), 0)
 	}
 	if err == nil {
-		debug.SetMemoryLimit(l.budget * 5 / 4) // as GOMEMLIMIT would
+		debug.SetMemoryLimit(l.budget) // as GOMEMLIMIT would
 		err = l.load(os.Getenv(childDir))
 	}
 	if err != nil {
