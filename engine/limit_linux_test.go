@@ -38,6 +38,9 @@ type limited struct {
 // anonymous memory. With -long it is of the size that users of small machines have: 2 million rows of 100 dimensions, a budget of 256 MiB, a limit
 // of 512 MiB.
 func TestHardMemoryLimit(t *testing.T) {
+	if thinner > 1 {
+		t.Skip("the race detector needs several times the memory")
+	}
 	l := limited{budget: 32 << 20, limit: 112 << 20, rows: 150_000, dim: 48}
 	switch {
 	case *long:
