@@ -116,7 +116,7 @@ func TestIndexLife(t *testing.T) {
 	data := clustered(rng, 15_100)
 	rows, queries := data[:15_000*indexDim], data[15_000*indexDim:]
 
-	eng, c := indexStore(t, fs, engine.Options{})
+	eng, c := indexStore(t, fs, engine.Options{CompactBytes: -1})
 	require.NoError(t, c.CreateIndex(ctx, schema.Index{Field: "v", Metric: "L2"}))
 	require.NoError(t, c.WaitIndexed(ctx), "nothing is sealed yet")
 	insertVectors(t, c, 0, rows)
@@ -154,7 +154,7 @@ func TestIndexLife(t *testing.T) {
 	require.NoError(t, eng.Close())
 
 	// It is loaded, not built again.
-	eng, c = indexStore(t, fs, engine.Options{})
+	eng, c = indexStore(t, fs, engine.Options{CompactBytes: -1})
 	require.NoError(t, c.WaitIndexed(ctx))
 	require.Greater(t, recall(t, c, queries, asIs), 0.95)
 	m := eng.Metrics()
