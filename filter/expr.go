@@ -17,9 +17,7 @@ type Expr struct {
 	seed   uint64
 	key    *schema.Field
 
-	terms     []*Term
-	termOf    map[pred]int // their places in terms
-	onlyTerms bool         // the expression is made of nothing else
+	terms *termSet
 }
 
 // Parse reads an expression and checks it against a finished schema, which must not change while the Expr is in use. values
@@ -44,7 +42,7 @@ func Parse(expr string, s *schema.Schema, values map[string]any) (*Expr, error) 
 		return nil, locate(tooLarge(n.at, "the expression has %d different JSON paths, at most %d are allowed", b.paths, MaxPaths), expr)
 	}
 	e.fields, e.docs = b.fields, b.docs
-	e.findTerms()
+	e.terms = &termSet{}
 	if b.paths > 0 {
 		e.tile = max(64, tileRows/4/b.paths/64*64)
 	}

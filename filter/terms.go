@@ -2,6 +2,7 @@ package filter
 
 import (
 	"math"
+	"sync"
 
 	"github.com/selkiedb/selkie/schema"
 )
@@ -67,12 +68,26 @@ func EachItem(elem schema.DataType, raw []byte, fn func(raw []byte)) {
 }
 
 // Terms returns the conditions of the expression that an index can answer, and whether there are no others. The caller must not change them.
-func (e *Expr) Terms() (terms []*Term, all bool) { return e.terms, e.onlyTerms }
+func (e *Expr) Terms() (terms []*Term, all bool) {
+	if e.terms == nil {
+		return nil, false
+	}
+	e.terms.once.Do(func() { e.terms.find(e.root) })
+	return e.terms.list, e.terms.only
+}
 
-// findTerms notes the terms among the predicates that are evaluated.
-func (e *Expr) findTerms() {
-	e.onlyTerms = true
-	e.termOf = map[pred]int{}
+// termSet holds the terms of an expression, once somebody has asked for them.
+type termSet struct {
+	once sync.Once
+	list []*Term
+	of   map[pred]int // the place of a predicate in list
+	only bool         // the expression is made of nothing else
+}
+
+// find notes the terms among the predicates that are evaluated.
+func (s *termSet) find(root pred) {
+	s.only = true
+	s.of = map[pred]int{}
 	var walk func(p pred)
 	walk = func(p pred) {
 		switch p := p.(type) {
@@ -87,13 +102,13 @@ func (e *Expr) findTerms() {
 		}
 		t := termOf(p)
 		if t == nil {
-			e.onlyTerms = false
+			s.only = false
 			return
 		}
-		e.termOf[p] = len(e.terms)
-		e.terms = append(e.terms, t)
+		s.of[p] = len(s.list)
+		s.list = append(s.list, t)
 	}
-	walk(e.root)
+	walk(root)
 }
 
 // termOf returns the term that a predicate is, nil if it is none.
@@ -259,7 +274,7 @@ func (r *run) answer(p pred) *Answer {
 	if r.block.Answers == nil {
 		return nil
 	}
-	if i, ok := r.expr.termOf[p]; ok {
+	if i, ok := r.expr.terms.of[p]; ok {
 		return r.block.Answers[i]
 	}
 	return nil

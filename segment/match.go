@@ -43,6 +43,13 @@ func Match(ctx context.Context, v View, e *filter.Expr, key string) (*RowSet, Ma
 		return nil, Matching{Way: "all"}, ctx.Err()
 	}
 	n := v.Rows()
+	sealed, ok := v.(*SealedView)
+	kept := ok && !strings.Contains(key, "random_sample")
+	if kept {
+		if set := sealed.s.matches.find(key); set != nil {
+			return set, Matching{Way: "kept"}, ctx.Err()
+		}
+	}
 	set := &RowSet{Words: make([]uint64, (n+63)/64)}
 	if e.AlwaysFalse() {
 		return set, Matching{Way: "none"}, ctx.Err()
@@ -51,13 +58,6 @@ func Match(ctx context.Context, v View, e *filter.Expr, key string) (*RowSet, Ma
 		looked, err := matchKeys(ctx, v, e, keys, set.Words)
 		set.Count = countWords(set.Words)
 		return set, Matching{Way: "keys", Compared: looked}, err
-	}
-	sealed, ok := v.(*SealedView)
-	kept := ok && !strings.Contains(key, "random_sample")
-	if kept {
-		if set := sealed.s.matches.find(key); set != nil {
-			return set, Matching{Way: "kept"}, ctx.Err()
-		}
 	}
 	by, err := matchBlocks(ctx, v, e, set.Words)
 	if err != nil {
