@@ -146,7 +146,7 @@ func (s *selkie) checkpoint(ctx context.Context, args worker.Args) (_ worker.Arg
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, eng.Close()) }()
-	_, part, err := collection(ctx, eng, s.set.Dim)
+	_, part, err := s.collection(ctx, eng, s.set.Dim)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ import (
 //	flush-each  count                            times of an insert of one row and a flush; what flushEach compares
 //	merge       share, ef                        see merge
 //	filter      percent, kind, count             times; recall
+//	flush-many  count                            the same beside searches, plain syncs and a store of one flush
 //	backup      rows, restore                    see backup
 //	checkpoint  rows, batch, count               times of checkpoints while batches are inserted; inserted
 //	mixed       rows, batch, count, writer       times of searches while batches are inserted (writer=1); inserted
@@ -47,7 +48,7 @@ func (s *selkie) operate(ctx context.Context, verb string, args worker.Args, pro
 	operations := map[string]func(context.Context, worker.Args) (worker.Args, error){
 		"ingest": s.ingest, "flush": s.flush, "searchable": s.searchable, "reopen": s.reopen, "get": s.get,
 		"count": s.count, "iterate": s.iterate, "delete": s.deleteRows, "upsert": s.upsertRows, "finish": s.finish,
-		"flush-each": s.flushEach, "mixed": s.mixed, "merge": s.merge, "stock": s.stock, "filter": s.filter,
+		"flush-each": s.flushEach, "flush-many": s.flushMany, "mixed": s.mixed, "merge": s.merge, "stock": s.stock, "filter": s.filter,
 		"backup": s.backup, "checkpoint": s.checkpoint,
 		"fill": func(ctx context.Context, args worker.Args) (worker.Args, error) { return s.fill(ctx, args, progress) },
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/selkiedb/selkie/schema"
 )
 
-// The searches of flushEach.
+// The searches of flushMany.
 const (
 	pacedSearches = 1000
 	searchPause   = 2 * time.Millisecond
@@ -25,9 +25,9 @@ const (
 	targetRecall  = .95
 )
 
-// flushEach inserts rows one by one into a new, indexed store and flushes after each, while a goroutine searches. Between them a plain file is
+// flushMany inserts rows one by one into a new, indexed store and flushes after each, while a goroutine searches. Between them a plain file is
 // appended to and synced. When the store has come to rest it is compared with one that took the same rows in one flush.
-func (s *selkie) flushEach(ctx context.Context, args worker.Args) (out worker.Args, err error) {
+func (s *selkie) flushMany(ctx context.Context, args worker.Args) (out worker.Args, err error) {
 	n, err := numbers(args, "count")
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (s *selkie) flushEach(ctx context.Context, args worker.Args) (out worker.Ar
 		return nil, err
 	}
 	defer func() { err = joined(err, removeOne()) }()
-	if err := insertRange(ctx, one, s.set, 0, n["count"], 1000, func(int, int) {}); err != nil {
+	if err := insertRange(ctx, one, s.set, nil, 0, n["count"], 1000, func(int, int) {}); err != nil {
 		return nil, err
 	}
 	if _, err := one.Flush(ctx); err != nil {
