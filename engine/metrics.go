@@ -143,6 +143,7 @@ func (m Metrics) String() string {
 	line("indexes unloaded", m.IndexUnloads)
 	line("disk full", m.DiskFull)
 	line("memory", fmt.Sprintf("%d, %d at most, of %d", m.Memory.Total(), m.Memory.Peak, m.Memory.Limit))
+	line("memory waits", m.Memory.Waits)
 	line("memory by component", fmt.Sprintf("growing %d, writes %d, rows %d, indexes %d, cache %d, builds %d, queries %d",
 		m.Memory.Growing, m.Memory.Writes, m.Memory.Rows, m.Memory.Indexes, m.Memory.Cache, m.Memory.Builds, m.Memory.Queries))
 	line("compactions", m.Compactions)

@@ -49,6 +49,20 @@ var metrics = map[string]metric{
 	"IndexRejected": {"index_rejected_total", counter, "Index files that could not be used."},
 	"IndexBytes":    {"index_memory_bytes", gauge, "Memory of indexes."},
 
+	"IndexUnloads": {"index_unloads_total", counter, "Indexes that were mapped to give back their memory."},
+	"DiskFull":     {"disk_full_total", counter, "Writes, flushes, merges and builds that found no room on the disk."},
+
+	"Memory.Limit":   {"memory_limit_bytes", gauge, "The memory budget."},
+	"Memory.Peak":    {"memory_peak_bytes", gauge, "The most that was in use."},
+	"Memory.Waits":   {"memory_waits_total", counter, "Times that something waited for memory."},
+	"Memory.Growing": {"memory_growing_bytes", gauge, "Memory of growing and sealing segments, of the budget."},
+	"Memory.Writes":  {"memory_writes_bytes", gauge, "Memory of writes under way."},
+	"Memory.Rows":    {"memory_rows_bytes", gauge, "Memory of rows of sealed segments."},
+	"Memory.Indexes": {"memory_indexes_bytes", gauge, "Memory of indexes, of the budget."},
+	"Memory.Cache":   {"memory_cache_bytes", gauge, "Memory of the block cache, of the budget."},
+	"Memory.Builds":  {"memory_builds_bytes", gauge, "Memory of what is being built and merged."},
+	"Memory.Queries": {"memory_queries_bytes", gauge, "Memory of searches under way."},
+
 	"Snapshots":           {"snapshots", gauge, "Open snapshots."},
 	"OldestSnapshot":      {"oldest_snapshot_seconds", gauge, "Age of the oldest open snapshot."},
 	"SnapshotSegments":    {"snapshot_segments", gauge, "Segments that ended and are held by snapshots."},
