@@ -125,7 +125,7 @@ func changeable(s *schema.Schema, name string) (*schema.Field, error) {
 // either version, and rows that fit it.
 func (c *Collection) changeSchema(ctx context.Context, change func(next *schema.Schema, ed *edit) (func(), error)) error {
 	e := c.e
-	if err := e.enter(); err != nil {
+	if err := c.enter(); err != nil {
 		return err
 	}
 	defer e.leave()

@@ -42,7 +42,7 @@ func (c *Collection) upsertPartial(ctx context.Context, to *Partition, in input)
 
 func (c *Collection) tryUpsertPartial(ctx context.Context, to *Partition, in input) (WriteResult, error) {
 	e := c.e
-	if err := e.enter(); err != nil {
+	if err := c.enter(); err != nil {
 		return WriteResult{}, err
 	}
 	defer e.leave()
