@@ -181,12 +181,17 @@ func (r *repairer) adopt(ctx context.Context, st *state) error {
 			continue
 		}
 		st.segments[id] = segmentRecord{part, d.man}
-		if st.cuts[part] == nil {
-			st.cuts[part] = map[int]uint64{}
-		}
-		st.cuts[part][d.man.Shard] = max(st.cuts[part][d.man.Shard], d.man.MaxLSN)
 		r.adopted[id] = true
 		r.report.note("segment %s of partition %d was not named by the catalogue: what was deleted of it may be back", id, part)
+	}
+	// The edits that are lost may have had cuts: what is in a segment must not be replayed beside it.
+	for _, rec := range st.segments {
+		cuts := st.cuts[rec.partition]
+		if cuts == nil {
+			cuts = map[int]uint64{}
+			st.cuts[rec.partition] = cuts
+		}
+		cuts[rec.manifest.Shard] = max(cuts[rec.manifest.Shard], rec.manifest.MaxLSN)
 	}
 	for coll, n := range r.writes {
 		if _, ok := st.collections[coll]; !ok {
