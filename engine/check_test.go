@@ -38,8 +38,11 @@ func TestCheckFindsDamage(t *testing.T) {
 			whole := l.image[name]
 			damaged := map[string][]byte{"missing": nil, "cut": whole[:len(whole)/2]}
 			tries := 24
-			if *long {
+			switch {
+			case *long:
 				tries = 2_000
+			case testing.Short():
+				tries = 4
 			}
 			for range tries {
 				b := bytes.Clone(whole)

@@ -39,8 +39,11 @@ func TestRepair(t *testing.T) {
 			whole := l.image[name]
 			damaged := map[string][]byte{"missing": nil, "cut": whole[:len(whole)/2], "empty": {}}
 			tries := 6
-			if *long {
+			switch {
+			case *long:
 				tries = 300
+			case testing.Short():
+				tries = 1
 			}
 			for range tries {
 				b := bytes.Clone(whole)
