@@ -68,6 +68,9 @@ func TestOpenAndCloseLeaveNothing(t *testing.T) {
 	require.LessOrEqual(t, g, goroutines)
 }
 
+// few is how many files and goroutines a store may have beyond those after its first segment: some begin later. A leak has one a cycle.
+const few = 8
+
 // TestSealAndDropLeaveNothing: a store that stays open has as many files and goroutines after a thousand segments were sealed and dropped.
 func TestSealAndDropLeaveNothing(t *testing.T) {
 	ctx := context.Background()
@@ -92,11 +95,11 @@ func TestSealAndDropLeaveNothing(t *testing.T) {
 		cycle()
 	}
 	f, g := handles(t)
-	for start := time.Now(); (f > files || g > goroutines) && time.Since(start) < waitLong; f, g = handles(t) {
+	for start := time.Now(); (f > files+few || g > goroutines+few) && time.Since(start) < waitLong; f, g = handles(t) {
 		time.Sleep(waitStep) // the indexer may be at the last segment still
 	}
-	require.LessOrEqual(t, f, files)
-	require.LessOrEqual(t, g, goroutines)
+	require.LessOrEqual(t, f, files+few)
+	require.LessOrEqual(t, g, goroutines+few)
 	// So do files that a reader held when they were dropped.
 	require.Eventually(t, func() bool {
 		names, err := os.ReadDir(eng.Dir() + "/seg")

@@ -201,7 +201,7 @@ func (x *reader) zeros(n uint64) error {
 	}
 	x.left -= int64(n)
 	for n > 0 {
-		b := zeros[:min(n, uint64(len(zeros)))]
+		b := make([]byte, min(n, uint64(len(zeros)))) // anew: the file may keep what it is given
 		n -= uint64(len(b))
 		x.sum = crc32.Update(x.sum, castagnoli, b)
 		if _, err := x.file.Write(b); err != nil {

@@ -44,7 +44,7 @@ func TestSystemsAreWhole(t *testing.T) {
 			variants := s.Variants(&m)
 			require.NotEmpty(t, variants, s.Name)
 			if s.Searches == nil {
-				require.True(t, s.Stores, s.Name)
+				require.True(t, s.Stores || s.Extra, s.Name)
 				continue
 			}
 			for _, v := range variants {
