@@ -111,16 +111,19 @@ func (e *Engine) measure() {
 	m.Set(memory.Cache, e.env.Cache.Bytes())
 }
 
-// reclaim gives back memory of indexes: those that were least used go first, and are mapped from then on.
+// reclaim gives back memory of indexes: those that were least used go first, and are mapped from then on. If that is not enough, what segments keep
+// of their rows goes, too: reads take it again from the tables.
 func (e *Engine) reclaim(bytes int64) {
 	type loaded struct {
 		segment.LoadedIndex
 		s *segment.Sealed
 	}
 	var all []loaded
+	var kept []*segment.Sealed
 	for _, p := range e.partitions() {
 		sealed, release := p.p.Sealed()
 		defer release()
+		kept = append(kept, sealed...)
 		for _, s := range sealed {
 			for _, x := range s.LoadedIndexes() {
 				all = append(all, loaded{x, s})
@@ -140,6 +143,11 @@ func (e *Engine) reclaim(bytes int64) {
 		if n > 0 {
 			bytes -= n
 			e.counters.indexUnloads.Add(1)
+		}
+	}
+	if bytes > 0 {
+		for _, s := range kept {
+			s.ReleaseRows()
 		}
 	}
 	e.measure()
