@@ -206,7 +206,7 @@ func (e *Engine) compactLimitsOf(p *partition.Partition) partition.CompactLimits
 
 // mostRows is the greatest number of rows of a segment that can be merged and indexed within the memory budget; 0 without one.
 func (e *Engine) mostRows(c *Collection) int64 {
-	most := e.env.Memory.Most(memory.Builds)
+	most := e.env.Memory.Most(memory.Builds) * 3 / 4 // the rest is for what segments keep of their rows
 	if most == 0 || c == nil {
 		return 0
 	}
@@ -359,7 +359,7 @@ func (c *Collection) eachPartition(op string, fn func(p *Partition) error) error
 // not taken back, and mapped files.
 type MemoryUse struct {
 	Limit int64 // Options.MemoryBudget
-	Peak  int64 // the most that ever was
+	Peak  int64 // the most that ever was: what reads copy of rows is noticed after the fact, and can pass the limit for a while
 	Waits int64 // how often somebody had to wait
 
 	Growing, Writes, Rows, Indexes, Cache, Builds, Queries int64

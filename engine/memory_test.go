@@ -122,8 +122,10 @@ func TestReleaseAndLoad(t *testing.T) {
 func TestMemoryBudget(t *testing.T) {
 	ctx := context.Background()
 	const budget, writers, batch = 16 << 20, 3, 500
-	// With 200 batches some build waits for ever for its part of so small a budget: see docs/decisions/018-memory-budget.md.
-	const batches = 40
+	batches := 200
+	if testing.Short() {
+		batches = 40
+	}
 	var waited atomic.Int64
 	eng, err := engine.Open(t.TempDir(), &engine.Options{
 		MemoryBudget: budget, Sync: engine.SyncNone, Events: engine.EventListener{Stalled: func(engine.StallEvent) { waited.Add(1) }},
@@ -167,7 +169,7 @@ func TestMemoryBudget(t *testing.T) {
 	require.EqualValues(t, writers*batches*batch, c.NumEntities())
 	m := eng.Metrics()
 	t.Logf("%+v, %d waits of writers, %d segments", m.Memory, waited.Load(), m.Segments.Segments)
-	require.LessOrEqual(t, m.Memory.Peak, int64(budget))
+	require.LessOrEqual(t, m.Memory.Peak, int64(budget+budget/8), "what reads copy is noticed after the fact")
 	require.Zero(t, m.Memory.Growing+m.Memory.Writes+m.Memory.Queries, "all is given back")
 	rng := rand.New(rand.NewPCG(0, 3))
 	first := clustered(rng, batch)

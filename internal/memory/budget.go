@@ -141,7 +141,8 @@ func (b *Budget) Free(c Component) (bytes int64, ok bool) {
 }
 
 // Acquire waits until at least least bytes are to be had, and takes as many up to most; the caller gives them back with Add. Without a limit it
-// takes most. The error wraps ErrTooSmall if least could never be had, or ctx.Err().
+// takes most. A build that would be the only one gets its least whatever others keep, if they cannot give it back: it may be what they wait for.
+// The error wraps ErrTooSmall if least could never be had, or ctx.Err().
 func (b *Budget) Acquire(ctx context.Context, c Component, least, most int64) (granted int64, err error) {
 	if b.limit > 0 && least > b.Most(c) {
 		return 0, fmt.Errorf("%w: %d bytes are needed, %s get %d of %d at most", ErrTooSmall, least, c, b.Most(c), b.limit)
@@ -162,6 +163,9 @@ func (b *Budget) Acquire(ctx context.Context, c Component, least, most int64) (g
 		b.reclaim(c, least)
 		if granted, change = b.try(c, least, most); change == nil {
 			return granted, nil
+		}
+		if c == Builds && b.first(least) {
+			return least, nil
 		}
 		select {
 		case <-change:
@@ -194,6 +198,17 @@ func (b *Budget) try(c Component, least, most int64) (int64, chan struct{}) {
 	}
 	b.set(c, b.use[c]+granted)
 	return granted, nil
+}
+
+// first takes least bytes for a build, whatever is free, if there is none, and nothing that comes back by itself.
+func (b *Budget) first(least int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.use[Builds]+b.use[Queries]+b.use[Writes] > 0 {
+		return false
+	}
+	b.set(Builds, least)
+	return true
 }
 
 func (b *Budget) reclaim(c Component, least int64) {

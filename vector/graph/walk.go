@@ -61,6 +61,7 @@ func poolKey(key uint64) uint64 { return key + key&math.MaxUint32 }
 
 const (
 	seeds    = 8   // entries a walk starts at
+	seedsIP  = 16  // by inner product, where the nearest entries may all be of one side
 	scanRows = 512 // rows scored by one call when codes are scanned
 )
 
@@ -152,13 +153,17 @@ func (w *walker) start(ix *Index, size int) int {
 	}
 	w.pool = w.pool[:size]
 	w.forget()
+	first := seeds
+	if ix.metric == vector.IP {
+		first = seedsIP
+	}
 	n := 0
 	for lo := 0; lo < len(ix.entries); lo += scanRows {
 		hi := min(lo+scanRows, len(ix.entries))
 		dots := w.dots[:hi-lo]
 		w.query.Scan(ix.entryCodes[lo*ix.stride:], hi-lo, dots)
 		m := w.choose(dots, ix.terms(), ix.entries[lo:hi], math.MaxInt32)
-		n, _ = vector.InsertKeys(w.pool, n, min(seeds, size), w.keys[:m])
+		n, _ = vector.InsertKeys(w.pool, n, min(first, size), w.keys[:m])
 	}
 	w.stats.Distances += len(ix.entries)
 	for _, key := range w.pool[:n] {
