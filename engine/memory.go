@@ -135,7 +135,7 @@ func (e *Engine) reclaim(bytes int64) {
 		if bytes <= 0 {
 			break
 		}
-		n, err := x.s.UnloadIndex(e.ctx, x.ID)
+		n, err := x.s.UnloadIndex(e.ctx, x.ID, e.unloadDir())
 		if err != nil {
 			e.opts.Logger.Warn("unloading an index", "segment", x.s.ID(), "index", x.ID, "error", err)
 			continue
@@ -151,6 +151,14 @@ func (e *Engine) reclaim(bytes int64) {
 		}
 	}
 	e.measure()
+}
+
+// unloadDir is where files of indexes are made that need one to be unloaded; "" in a read-only store.
+func (e *Engine) unloadDir() string {
+	if e.opts.ReadOnly {
+		return ""
+	}
+	return e.env.TempDir
 }
 
 // indexNeed is what an index of a segment takes.
@@ -327,7 +335,7 @@ func (p *Partition) release(ctx context.Context) error {
 	defer p.c.e.measure()
 	for _, s := range sealed {
 		for _, x := range s.LoadedIndexes() {
-			if _, err := s.UnloadIndex(ctx, x.ID); err != nil {
+			if _, err := s.UnloadIndex(ctx, x.ID, p.c.e.unloadDir()); err != nil {
 				return err
 			}
 		}

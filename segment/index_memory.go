@@ -104,7 +104,7 @@ func (s *Sealed) LoadedIndexes() (out []LoadedIndex) {
 		if !a.acquire() {
 			continue
 		}
-		if n := a.ix.memory(); a.state == IndexReady && a.disk > 0 && n > a.disk/2 {
+		if n := a.ix.memory(); a.state == IndexReady && n > a.disk/2 {
 			l := LoadedIndex{ID: a.spec.ID, Bytes: n}
 			if at := a.used.Load(); at > 0 {
 				l.Used = time.Unix(at, 0)
@@ -116,27 +116,43 @@ func (s *Sealed) LoadedIndexes() (out []LoadedIndex) {
 	return out
 }
 
-// UnloadIndex has searches use the index's file, mapped, in place of memory. Where files cannot be mapped, or the definition has no loaded
-// index, nothing changes. Searches under way end with what they have. It returns the bytes that come free then. REQUIRES: the caller holds a
+// UnloadIndex has searches use the index's file, mapped, in place of memory. Codes that are an index by themselves have no file: it is written
+// then, by way of the directory tmp, unless that is "". Where files cannot be mapped, or the definition has no loaded index, nothing changes. Searches under way end with what they have. It returns the bytes that come free then. REQUIRES: the caller holds a
 // reference.
-func (s *Sealed) UnloadIndex(ctx context.Context, id uint64) (int64, error) {
+func (s *Sealed) UnloadIndex(ctx context.Context, id uint64, tmp string) (int64, error) {
 	a := s.indexes.find(id)
 	if a == nil || !a.acquire() {
 		return 0, nil
 	}
 	defer a.release()
-	if a.state != IndexReady || a.disk == 0 {
+	n := a.ix.memory()
+	if a.state != IndexReady || n <= a.disk/2 {
 		return 0, nil
 	}
-	n := a.ix.memory()
-	if n <= a.disk/2 {
-		return 0, nil
+	if a.disk == 0 {
+		return n, s.fileCodes(ctx, a, tmp)
 	}
 	err := s.reload(ctx, a, true)
 	if errors.Is(err, errNotMapped) {
 		return 0, nil
 	}
 	return n, err
+}
+
+// fileCodes writes the file of an index that has none, and has searches use that, mapped.
+func (s *Sealed) fileCodes(ctx context.Context, a *attachedIndex, tmp string) error {
+	running := &indexBuild{}
+	if tmp == "" || !s.indexes.begin(a.spec.ID, running) {
+		return nil
+	}
+	defer s.indexes.end(a.spec.ID)
+	col, err := s.columnOf(a.spec.Field)
+	if err != nil {
+		return err
+	}
+	return s.saveIndex(ctx, a.spec, IndexBuild{TmpDir: tmp, Mapped: true}, running, a.ix, true, func() (fieldIndex, int64, error) {
+		return s.openIndex(col, a.spec, true)
+	})
 }
 
 // ReloadIndex has searches use the definition's index in memory of our own, if its file is mapped. REQUIRES: the caller holds a reference.
