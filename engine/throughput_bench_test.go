@@ -96,7 +96,7 @@ func median(d []time.Duration) time.Duration {
 // BenchmarkDurableBatches: batches of 1,000 rows of 100 dimensions, one writer, each synced, beside a loop that writes and syncs the
 // same bytes to a file.
 func BenchmarkDurableBatches(b *testing.B) {
-	const rows, batches, rounds = 1000, 200, 5
+	const rows, batches, rounds = 1000, 200, 15
 	vectors := benchVectors(rows * 50)
 	for b.Loop() {
 		var plain, ours []time.Duration

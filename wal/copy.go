@@ -28,6 +28,7 @@ func (l *Log) State() State {
 	s := State{LSN: max(l.shown.lsn, l.found)}
 	for i, f := range l.files {
 		st := fileState{path: f.path, end: -1, size: f.size}
+		f.shared = true // as soon as CopyTo links to it
 		if i == len(l.files)-1 && !l.opts.ReadOnly {
 			st.end = fileHeaderLen
 			if f.seq == l.shown.seq {

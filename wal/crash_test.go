@@ -2,6 +2,7 @@ package wal_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,13 +28,16 @@ type crashScript struct {
 	kept     atomic.Uint64 // records <= kept may be gone
 	acked    atomic.Uint64
 	appended atomic.Uint64
+	recycled uint64 // files written anew
+	maxSize  int64  // of a file; 0: 16 KiB
+	each     int    // records from one Open to the next; 0: 24
 }
 
 const scriptPayload = 700
 
 func (s *crashScript) options(fs vfs.FS) wal.Options {
 	return wal.Options{
-		FS: fs, Dir: "wal", Policy: s.policy, InitialFileSize: 8 << 10, MaxFileSize: 16 << 10,
+		FS: fs, Dir: "wal", Policy: s.policy, InitialFileSize: 8 << 10, MaxFileSize: cmp.Or(s.maxSize, 16<<10),
 		FirstSeq: s.seq.Load(),
 	}
 }
@@ -76,7 +80,8 @@ func (s *crashScript) run() error {
 }
 
 func (s *crashScript) use(l *wal.Log, a *acks) error {
-	for i := range 24 {
+	defer func() { s.recycled += l.Stats().Recycled }()
+	for i := range cmp.Or(s.each, 24) {
 		appendIt := appendOne
 		if i%3 == 0 {
 			appendIt = leadOne
@@ -91,7 +96,7 @@ func (s *crashScript) use(l *wal.Log, a *acks) error {
 				return err
 			}
 		}
-		if i == 17 {
+		if i%18 == 17 {
 			if err := l.Sync(context.Background()); err != nil {
 				return err
 			}
@@ -156,15 +161,15 @@ func (s *crashScript) verify(fs vfs.FS, seq, kept, acked uint64) error {
 // TestCrashAfterEveryOperation lets a script run on a file system that is cloned, as a power cut would leave it,
 // before each writing operation.
 func TestCrashAfterEveryOperation(t *testing.T) {
-	for _, policy := range []wal.SyncPolicy{wal.SyncAlways, wal.SyncNone} {
+	for _, script := range []*crashScript{{policy: wal.SyncAlways}, {policy: wal.SyncNone}, {policy: wal.SyncAlways, maxSize: 8 << 10, each: 60}} {
 		for _, percent := range []int{0, 50, 100} {
-			t.Run(fmt.Sprintf("%v/%d", policy, percent), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%v/%d/%d", script.policy, script.each, percent), func(t *testing.T) {
 				seed := rand.Uint64()
 				t.Logf("seed %d", seed)
 				mem := vfs.NewCrashableMem()
 				require.NoError(t, mem.MkdirAll("wal", 0o755))
 				require.NoError(t, syncRoot(mem))
-				s := &crashScript{policy: policy}
+				s := &crashScript{policy: script.policy, maxSize: script.maxSize, each: script.each}
 				var mu sync.Mutex
 				rng := rand.New(rand.NewPCG(seed, 0))
 				crashes := 0
@@ -190,7 +195,8 @@ func TestCrashAfterEveryOperation(t *testing.T) {
 				}))
 				require.NoError(t, s.run())
 				require.Greater(t, crashes, 100)
-				t.Logf("%d crashes", crashes)
+				require.Equal(t, s.each > 0, s.recycled > 0, "files written anew")
+				t.Logf("%d crashes, %d files written anew", crashes, s.recycled)
 			})
 		}
 	}

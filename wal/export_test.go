@@ -1,5 +1,7 @@
 package wal
 
+import "github.com/cockroachdb/pebble/v2/vfs"
+
 // What tests need to make files by hand.
 
 // TestFrame is a frame header with every field free.
@@ -78,3 +80,6 @@ func Resting(l *Log) bool {
 	defer l.mu.Unlock()
 	return !l.writing && !l.leading && len(l.queue) == 0
 }
+
+// FS is the log's file system.
+func FS(l *Log) vfs.FS { return l.opts.FS }

@@ -134,8 +134,8 @@ func parseFileName(name string) (seq uint64, ok bool) {
 	return seq, err == nil && seq > 0 && fileName(seq) == name
 }
 
-// file is one log file: prepared (zeroed, still under its temporary name), then active (being written), then
-// finished. Finished files have no open handle.
+// file is one log file: prepared (zeroed or recycled, still under its temporary name), then active (being written), then
+// finished. Finished files have no open handle. Those that are no longer needed are removed, or one of them becomes the next file.
 type file struct {
 	seq  uint64
 	path string // final name
@@ -145,12 +145,15 @@ type file struct {
 	f      vfs.File // owned by the writer once active, by the log before
 	zeroed int64    // bytes written when it was prepared
 
+	recycled bool // it was another file before
+
 	rotated bool // replay found a rotate frame behind its end
 
 	// Guarded by Log.mu.
 	off     int64  // where the next frame will be placed
 	lastLSN uint64 // of the records placed here; before the first, the last LSN before the file
 	entered bool   // the writer was told to make it active
+	shared  bool   // there may be hard links to it
 	active  bool   // it has its final name and a header
 }
 

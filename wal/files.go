@@ -25,7 +25,7 @@ func (l *Log) FirstSeqFor(lsn uint64) uint64 {
 }
 
 // Truncate removes the files with a sequence lower than firstSeq, oldest first, but never the last one. A crash
-// in between leaves files that the next Open removes.
+// in between leaves files that the next Open removes. A full-grown one may be kept, under a name that the next Open removes, to be written anew.
 // REQUIRES: whoever opens the log next passes Options.FirstSeq >= firstSeq, as far as those files existed.
 func (l *Log) Truncate(firstSeq uint64) error {
 	l.truncMu.Lock()
@@ -42,20 +42,32 @@ func (l *Log) Truncate(firstSeq uint64) error {
 			l.mu.Unlock()
 			break
 		}
-		path := l.files[0].path
+		f, keep := l.files[0], l.spare == nil && l.recyclableLocked(l.files[0])
 		l.mu.Unlock()
-		if err := l.opts.FS.Remove(path); err != nil && !oserror.IsNotExist(err) {
-			return fmt.Errorf("wal: remove %s: %w", path, err)
+		var spare *file
+		if temp := f.path + ".tmp"; keep && l.opts.FS.Rename(f.path, temp) == nil {
+			spare = &file{seq: f.seq, size: f.size, temp: temp}
+		} else if err := l.opts.FS.Remove(f.path); err != nil && !oserror.IsNotExist(err) {
+			return fmt.Errorf("wal: remove %s: %w", f.path, err)
 		}
 		removed = true
 		l.mu.Lock()
 		l.files = l.files[1:]
+		if spare != nil {
+			l.spare = spare // only Truncate and, after the last, Close set it
+		}
 		l.mu.Unlock()
 	}
 	if removed {
 		return l.syncDir()
 	}
 	return nil
+}
+
+// recyclableLocked tells whether a file that is no longer needed may be written anew. What it holds does no harm: frames say which file
+// they were written for.
+func (l *Log) recyclableLocked(f *file) bool {
+	return !f.shared && f.size == l.opts.MaxFileSize && l.nextSize == f.size && !l.closing && l.err == nil
 }
 
 // Size returns the bytes of frames in the files still kept, without file headers and preallocated space.

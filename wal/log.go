@@ -58,6 +58,7 @@ type Log struct {
 	wantSpace   int64 // a waiter needs a file with that much room; 0: none does
 	wantAhead   bool  // the writer asks for the next file ahead of need
 	aheadFailed bool  // the last preparation failed: the next one waits for a need
+	spare       *file // an old file that becomes the next one; nil: none
 	meanGroup   int64 // moving average of bytes in a group
 	prepError   error // of the last preparation, while no waiter has seen it
 
@@ -81,6 +82,7 @@ type Stats struct {
 	BytesWritten uint64 // frames and file headers, without the zero-filling of prepared files
 	BytesZeroed  uint64 // zero-filled ahead
 	Rotations    uint64 // files made active
+	Recycled     uint64 // of them, those that were old files
 	Replayed     uint64 // records delivered by Open
 	LastGroup    int    // records in the last group
 
@@ -305,7 +307,10 @@ func (l *Log) Close() error {
 		l.w.closeFile()
 		l.mu.Lock()
 		unused := l.bins
-		l.bins = nil
+		if l.spare != nil {
+			unused = append(unused, l.spare)
+		}
+		l.bins, l.spare = nil, nil
 		l.closeErr = l.err
 		l.failSyncWaitersLocked(ErrClosed)
 		l.mu.Unlock()
@@ -354,6 +359,9 @@ func (l *Log) Stats() Stats {
 		if !f.active {
 			s.DiskSize += f.size
 		}
+	}
+	if l.spare != nil {
+		s.DiskSize += l.spare.size
 	}
 	s.QueueBytes = l.inFlight
 	s.LastLSN, s.DurableLSN = l.last.Load(), l.durable.Load()

@@ -45,8 +45,17 @@ func (l *Log) prepareNextLocked() {
 	large := len(l.waiters) > 0 && l.waiters[0].r.charge >= leanGroup
 	seq, fill := l.nextSeq, l.meanGroup < leanGroup && !large
 	l.preparing, l.wantAhead = true, false
+	spare := l.spare
+	if spare != nil && spare.size >= size {
+		l.spare = nil
+	} else {
+		spare = nil
+	}
 	l.mu.Unlock()
-	f, err := l.prepareFile(seq, size, fill)
+	f, err := l.recycle(spare, seq)
+	if f == nil {
+		f, err = l.prepareFile(seq, size, fill)
+	}
 	if errors.Is(err, ErrDiskFull) && need > 0 && need < size {
 		f, err = l.prepareFile(seq, need, fill)
 	}
@@ -73,6 +82,22 @@ func (l *Log) addBinLocked(f *file) {
 	l.nextSeq = f.seq + 1
 	l.nextSize = min(2*l.nextSize, l.opts.MaxFileSize)
 	l.stats.BytesZeroed += uint64(f.zeroed)
+}
+
+// recycle makes an old file, if there is one, the one with that sequence: blocks that were written once are overwritten at half the cost, and their pages are
+// often still in memory. f is nil if that cannot be.
+func (l *Log) recycle(spare *file, seq uint64) (f *file, err error) {
+	if spare == nil {
+		return nil, nil
+	}
+	f = &file{seq: seq, size: spare.size, off: fileHeaderLen, temp: spare.temp, recycled: true}
+	f.path = l.opts.FS.PathJoin(l.opts.Dir, fileName(seq))
+	if f.f, err = l.opts.FS.OpenReadWrite(f.temp, writeCategory); err != nil {
+		f.f = nil
+		l.dropPrepared(f)
+		return nil, err
+	}
+	return f, nil
 }
 
 // leanGroup is the mean size of a group, in bytes, from which on zero-filling ahead costs more than it saves: each

@@ -38,7 +38,8 @@ func (r *recovery) foundLSN() uint64 {
 //  2. In a file with a successor, valid frames must run to exactly the end its successor's header names, with the
 //     chain named there. What follows was never acknowledged and is ignored.
 //  3. In the last file, the first offset X without a valid frame ends the log. If any frame with a valid header
-//     behind X carries a durable offset beyond X, then X was durable once: corruption. Otherwise it is a torn tail.
+//     behind X carries a durable offset beyond X, then X was durable once: corruption. Otherwise it is a torn tail, or what
+//     the file held before it was recycled.
 //  4. A valid header with impossible contents is corruption: no crash produces it.
 type recoverer struct {
 	opts   Options
@@ -219,7 +220,7 @@ func (r *recoverer) replayFile(i int) error {
 		return corrupt(r.path(fileName(f.seq+1)), 0, KindMissing, "%s says that it exists", fileName(f.seq))
 	}
 	if rest.nonZero {
-		r.opts.Logger.Info("wal: torn tail ends the log", "file", f.path, "offset", c.off, "lsn", c.lsn)
+		r.opts.Logger.Debug("wal: the log ends before what was written last, or for an earlier file", "file", f.path, "offset", c.off, "lsn", c.lsn)
 	}
 	r.rec.lastLSN = c.lsn
 	r.rec.tail = link{seq: f.seq, lsn: c.lsn, end: c.off, chain: c.chain}

@@ -18,7 +18,8 @@ type Lost struct {
 }
 
 // Salvage reads what can be read of a log that Open refuses. It calls fn for each whole record, in the order of the files and of their places in
-// them, and lost for each stretch in between that holds something and no record: damage, or a tail that was torn before it was acknowledged.
+// them, and lost for each stretch in between that holds something and no record: damage, a tail that was torn before it was acknowledged, or what
+// a file that was written anew held before.
 // Every frame says of itself which place of which file it is for, so damage costs the frames that it touches and no others. The
 // payload is valid during the call. It changes no byte. The error is fn's, ctx's, or one of reading the directory.
 func Salvage(ctx context.Context, fs vfs.FS, dir string, fn func(lsn uint64, payload []byte) error, lost func(Lost)) error {
@@ -99,7 +100,7 @@ func (s *salvager) file(ctx context.Context, fs vfs.FS) error {
 	bad := int64(-1) // where a stretch without a frame begins
 	end := func(at int64) {
 		if bad >= 0 {
-			s.lost(Lost{s.path, bad, at, errors.New("no whole record")})
+			s.lost(Lost{s.path, bad, at, errors.New("no whole record of this file")})
 		}
 		bad = -1
 	}

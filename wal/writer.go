@@ -417,6 +417,9 @@ func (w *writer) enter(next *file, firstLSN uint64) error {
 	}
 	l.files = append(l.files, next)
 	l.stats.Rotations++
+	if next.recycled {
+		l.stats.Recycled++
+	}
 	return nil
 }
 
@@ -444,7 +447,8 @@ func (w *writer) put(fr frame, payload []byte) error {
 	if err := w.writeAt(payload, w.bufOff); err != nil {
 		return err
 	}
-	w.bufOff = w.off // the padding is zero already
+	w.bufOff += int64(len(payload))
+	w.buf = append(w.buf, zeros[:w.off-w.bufOff]...) // the padding
 	return nil
 }
 
