@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,6 +107,7 @@ func indexFiles(t testing.TB, fs vfs.FS) (paths []string) {
 			}
 		}
 	}
+	slices.Sort(paths) // a file system in memory lists in any order
 	return paths
 }
 
