@@ -26,6 +26,7 @@ type serveFlags struct {
 	readOnly                        bool
 	timeout, grace                  time.Duration
 	maxRequest                      int
+	memory                          int64
 }
 
 func parseServe(args []string, out io.Writer) (serveFlags, error) {
@@ -40,6 +41,7 @@ func parseServe(args []string, out io.Writer) (serveFlags, error) {
 	set.DurationVar(&f.timeout, "timeout", 0, "the longest a request may take; 0: as long as its client waits")
 	set.DurationVar(&f.grace, "grace", 10*time.Second, "how long requests under way may take after an interrupt")
 	set.IntVar(&f.maxRequest, "max-request", 64<<20, "the largest request, in `bytes`")
+	set.Int64Var(&f.memory, "memory", 0, "a budget for the engine's memory, in `bytes`, at least 16777216; 0: none. See engine.Options.MemoryBudget")
 	if err := set.Parse(args); err != nil {
 		return f, err
 	}
@@ -80,7 +82,7 @@ func serve(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 		more = append(more, grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})))
 	}
-	eng, err := engine.Open(f.dir, &engine.Options{ReadOnly: f.readOnly, Logger: o.Logger})
+	eng, err := engine.Open(f.dir, &engine.Options{ReadOnly: f.readOnly, MemoryBudget: f.memory, Logger: o.Logger})
 	if err != nil {
 		return err
 	}

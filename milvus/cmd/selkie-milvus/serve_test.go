@@ -11,7 +11,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -34,10 +33,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
-		if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+		main()
 		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
