@@ -5,8 +5,8 @@
 //	selkie-milvus serve -addr unix:/run/selkie.sock DIR
 //	selkie-milvus migrate -from DIR -to milvus.example.org:19530 -to-token-file token
 //	selkie-milvus migrate -from milvus.example.org:19530 -to DIR
-//	selkie-milvus export -collection books -to books.jsonl DIR
-//	selkie-milvus import -collection books -from books.jsonl DIR
+//	selkie-milvus export -collection books -to books.parquet DIR
+//	selkie-milvus import -collection books -from books.parquet DIR
 //
 // serve ends on an interrupt: requests under way are finished, for up to -grace, and the store is closed.
 package main
@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case "export":
 		return export(ctx, args[1:], out)
 	case "import":
-		return importLines(ctx, args[1:], out)
+		return importFile(ctx, args[1:], out)
 	}
 	return fmt.Errorf("no command %q\n%s", args[0], usage)
 }

@@ -1,4 +1,4 @@
-package jsonl_test
+package bulk_test
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/engine"
-	"github.com/selkiedb/selkie/milvus/jsonl"
+	"github.com/selkiedb/selkie/milvus/bulk"
 	"github.com/selkiedb/selkie/schema"
 )
 
@@ -41,13 +41,13 @@ func TestThereAndBack(t *testing.T) {
 		require.NoError(t, err)
 	}
 	var first, second bytes.Buffer
-	n, err := jsonl.Export(ctx, from, "", &first)
+	n, err := bulk.ExportJSONL(ctx, from, "", &first)
 	require.NoError(t, err)
 	require.EqualValues(t, 2, n)
-	n, err = jsonl.Import(ctx, to, bytes.NewReader(first.Bytes()), 0, 1)
+	n, err = bulk.ImportJSONL(ctx, to, bytes.NewReader(first.Bytes()), bulk.Options{Batch: 1})
 	require.NoError(t, err)
 	require.EqualValues(t, 2, n)
-	_, err = jsonl.Export(ctx, to, "", &second)
+	_, err = bulk.ExportJSONL(ctx, to, "", &second)
 	require.NoError(t, err)
 	require.Equal(t, first.String(), second.String())
 	rows, err := to.Get(ctx, column.IntKeys(1<<60), "*")
@@ -64,17 +64,17 @@ func TestResume(t *testing.T) {
 	c, err := eng.CreateCollection(ctx, schema.New("c").With(schema.Int64("id").PrimaryKey(), schema.FloatVector("v", 2)))
 	require.NoError(t, err)
 	lines := []string{`{"id":1,"v":[1,2]}`, `{"id":2,"v":[1,2]}`, `{"id":3,"v":[1]}`, `{"id":4,"v":[1,2]}`}
-	n, err := jsonl.Import(ctx, c, strings.NewReader(strings.Join(lines, "\n")), 0, 2)
+	n, err := bulk.ImportJSONL(ctx, c, strings.NewReader(strings.Join(lines, "\n")), bulk.Options{Batch: 2})
 	require.ErrorIs(t, err, engine.ErrInvalid)
-	require.ErrorContains(t, err, "lines 3 to 4")
+	require.ErrorContains(t, err, `line 3: field "v"`)
 	require.EqualValues(t, 2, n)
 	lines[2] = `{"id":3,"v":[1,2]}`
-	n, err = jsonl.Import(ctx, c, strings.NewReader(strings.Join(lines, "\n")), n, 2)
+	n, err = bulk.ImportJSONL(ctx, c, strings.NewReader(strings.Join(lines, "\n")), bulk.Options{Skip: n, Batch: 2})
 	require.NoError(t, err)
 	require.EqualValues(t, 4, n)
 	count, err := c.Count(ctx)
 	require.NoError(t, err)
 	require.EqualValues(t, 4, count)
-	_, err = jsonl.Import(ctx, c, strings.NewReader("{\"id\":1}\nnothing"), 0, 9)
+	_, err = bulk.ImportJSONL(ctx, c, strings.NewReader("{\"id\":1}\nnothing"), bulk.Options{})
 	require.ErrorContains(t, err, "line 2")
 }

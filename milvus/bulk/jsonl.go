@@ -1,7 +1,4 @@
-// Package jsonl writes the rows of a collection as lines of JSON, and reads them back. A line is an object with the fields by name, the
-// dynamic ones among them: numbers, strings, lists, vectors as lists of numbers, binary vectors as base64, sparse ones as an object from
-// index to value.
-package jsonl
+package bulk
 
 import (
 	"bufio"
@@ -12,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/engine"
@@ -23,9 +19,9 @@ import (
 // maxLine bounds a line.
 const maxLine = 64 << 20
 
-// Export writes the rows that a filter lets through, all for an empty one, in the order of their primary keys as of one instant, and
-// returns their number.
-func Export(ctx context.Context, c *engine.Collection, filter string, w io.Writer) (int64, error) {
+// ExportJSONL writes the rows that a filter lets through, all for an empty one, and returns their number. A line is an object with the fields by name, the
+// dynamic ones among them.
+func ExportJSONL(ctx context.Context, c *engine.Collection, filter string, w io.Writer) (int64, error) {
 	out := bufio.NewWriterSize(w, 1<<20)
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
@@ -45,7 +41,7 @@ func Export(ctx context.Context, c *engine.Collection, filter string, w io.Write
 			}
 			switch x := v.(type) {
 			case column.Sparse:
-				line[name] = sparse(x)
+				line[name] = sparse(x.Serialize())
 			case []byte:
 				if f.Type == schema.TypeJSON {
 					line[name] = json.RawMessage(x)
@@ -60,60 +56,66 @@ func Export(ctx context.Context, c *engine.Collection, filter string, w io.Write
 	return n, out.Flush()
 }
 
-func sparse(s column.Sparse) map[string]float32 {
-	m := make(map[string]float32, len(s.Indices))
-	for i, at := range s.Indices {
-		m[strconv.FormatUint(uint64(at), 10)] = s.Values[i]
-	}
-	return m
-}
-
-// Import upserts the rows of lines into a collection, batch rows at a time, and returns the number of lines that are in it. Lines before
-// skip are passed over: give what an earlier call returned to go on after an error, which names the line. A batch is written whole or not
-// at all.
-func Import(ctx context.Context, c *engine.Collection, r io.Reader, skip int64, batch int) (int64, error) {
-	if batch <= 0 {
-		batch = 1000
-	}
+// ImportJSONL upserts the rows of lines into a collection and returns the number of lines that are in it.
+func ImportJSONL(ctx context.Context, c *engine.Collection, r io.Reader, o Options) (int64, error) {
 	in := bufio.NewScanner(r)
 	in.Buffer(nil, maxLine)
 	var rows []map[string]any
-	line, done := int64(0), skip
+	var at []int64 // the lines of rows
+	line, batch, to := int64(0), o.batch(c.Schema()), newSink(c, o)
 	write := func() error {
-		if len(rows) == 0 {
-			return nil
+		if err := writeRows(ctx, c, rows); err != nil {
+			if f, ok := errors.AsType[*schema.FieldError](err); ok && f.Row >= 0 {
+				e := *f
+				e.Row = schema.NoRow
+				return fmt.Errorf("line %d: %w", at[f.Row], &e)
+			}
+			return fmt.Errorf("lines %d to %d: %w", to.done+1, line, err)
 		}
-		if _, err := c.UpsertRows(ctx, rows); err != nil {
-			return fmt.Errorf("lines %d to %d: %w", done+1, line, err)
-		}
-		done, rows = line, rows[:0]
-		return nil
+		rows, at = rows[:0], at[:0]
+		return to.wrote(int(line - to.done))
 	}
 	for in.Scan() {
 		line++
-		if line <= skip {
+		if line <= o.Skip {
 			continue
 		}
 		if len(bytes.TrimSpace(in.Bytes())) > 0 {
 			row, err := parse(c.Schema(), in.Bytes())
 			if err != nil {
-				return done, fmt.Errorf("line %d: %w", line, err)
+				return to.done, fmt.Errorf("line %d: %w", line, err)
 			}
-			rows = append(rows, row)
+			rows, at = append(rows, row), append(at, line)
 		}
 		if len(rows) == batch {
 			if err := write(); err != nil {
-				return done, err
+				return to.done, err
 			}
 		}
 	}
 	if err := in.Err(); err != nil {
-		return done, fmt.Errorf("line %d: %w", line+1, err)
+		return to.done, fmt.Errorf("line %d: %w", line+1, err)
 	}
-	if err := write(); err != nil {
-		return done, err
+	if line > to.done {
+		if err := write(); err != nil {
+			return to.done, err
+		}
 	}
-	return line, nil
+	return to.done, nil
+}
+
+// writeRows upserts rows, or inserts them where their keys are to be generated.
+func writeRows(ctx context.Context, c *engine.Collection, rows []map[string]any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	key := c.Schema().PrimaryKey()
+	put := c.UpsertRows
+	if _, ok := rows[0][key.Name]; !ok && key.IsAutoID {
+		put = c.InsertRows
+	}
+	_, err := put(ctx, rows)
+	return err
 }
 
 func parse(s *schema.Schema, raw []byte) (map[string]any, error) {
