@@ -69,6 +69,33 @@ func (c *Collection) RenameField(ctx context.Context, from, to string) error {
 	}))
 }
 
+// WidenField raises the limits of a field: that of its texts in bytes, that of its arrays in elements. 0 leaves one as it is. Lower limits are refused, as
+// there may be values beyond them.
+func (c *Collection) WidenField(ctx context.Context, name string, maxLength, maxCapacity int) error {
+	return wrap("widen field", c.changeSchema(ctx, func(next *schema.Schema, _ *edit) (func(), error) {
+		f, err := changeable(next, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range []struct {
+			what string
+			to   int
+			of   *int
+		}{{"max_length", maxLength, &f.MaxLength}, {"max_capacity", maxCapacity, &f.MaxCapacity}} {
+			switch {
+			case l.to == 0:
+			case *l.of == 0:
+				return nil, schema.Invalid(name, l.to, "a field of type %v has no %s", f.Type, l.what)
+			case l.to < *l.of:
+				return nil, schema.Invalid(name, l.to, "%s is %d and cannot be lowered", l.what, *l.of)
+			default:
+				*l.of = l.to
+			}
+		}
+		return nil, nil
+	}))
+}
+
 // DropField takes a field away, with its index. What it held is read no more; compactions remove it. Its name may be used again. The primary key,
 // the partition key, the last vector field, and fields that a function or the time of expiry needs, stay.
 func (c *Collection) DropField(ctx context.Context, name string) error {

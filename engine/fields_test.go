@@ -342,3 +342,49 @@ func TestAddVectorField(t *testing.T) {
 		})
 	}
 }
+
+// Limits of a field are raised, for growing and sealed rows, and stay so.
+func TestWidenField(t *testing.T) {
+	ctx := context.Background()
+	fs := vfs.NewMem()
+	eng, err := engine.Open("db", &engine.Options{FS: fs})
+	require.NoError(t, err)
+	c, err := eng.CreateCollection(ctx, schema.New("c").With(
+		schema.Int64("id").PrimaryKey(), schema.VarChar("s", 3), schema.Array("a", schema.TypeInt32, 1), schema.FloatVector("v", 2)))
+	require.NoError(t, err)
+	insert := func(id int, s string, a []int32) error {
+		_, err := c.InsertRows(ctx, []map[string]any{{"id": id, "s": s, "a": a, "v": []float32{1, 2}}})
+		return err
+	}
+	require.NoError(t, insert(1, "abc", []int32{1}))
+	require.ErrorContains(t, insert(2, "abcd", []int32{1}), "max_length")
+	require.NoError(t, c.WidenField(ctx, "s", 4, 0))
+	require.NoError(t, c.WidenField(ctx, "a", 0, 2))
+	require.NoError(t, insert(2, "abcd", []int32{1, 2}))
+	for _, w := range []struct {
+		field            string
+		length, capacity int
+		text             string
+	}{
+		{"s", 3, 0, "max_length is 4 and cannot be lowered"},
+		{"s", 65536, 0, "max_length"},
+		{"s", 0, 5, "has no max_capacity"},
+		{"a", 0, 1, "max_capacity is 2 and cannot be lowered"},
+		{"v", 4, 0, "has no max_length"},
+		{"nothing", 4, 0, "no such field"},
+	} {
+		err := c.WidenField(ctx, w.field, w.length, w.capacity)
+		require.ErrorIs(t, err, engine.ErrInvalid)
+		require.ErrorContains(t, err, w.text)
+	}
+	require.NoError(t, eng.Close())
+	eng, err = engine.Open("db", &engine.Options{FS: fs})
+	require.NoError(t, err)
+	c, err = eng.Collection("c")
+	require.NoError(t, err)
+	require.NoError(t, insert(3, "efgh", []int32{3, 4}))
+	_, err = c.Flush(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []int64{2, 3}, idsOf(t, c, "array_length(a) == 2 and s like '____'"))
+	require.NoError(t, eng.Close())
+}

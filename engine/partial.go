@@ -14,7 +14,8 @@ import (
 // one that is not there makes a new entity, for which the fields must be given that can neither be null nor have a default value. Keys of the dynamic field
 // that are given replace those of the same name. The entities come to be in this partition, as with Upsert.
 //
-// If another writer changes one of them at the same time, it is read again: no change is lost. It is not for collections that allow duplicate keys.
+// If another writer changes one of them at the same time, it is read again: no change is lost. Where a collection allows duplicate keys, a key that several
+// entities have is refused.
 func (p *Partition) UpsertPartial(ctx context.Context, cols ...*column.Column) (WriteResult, error) {
 	return p.c.upsertPartial(ctx, p, columns(cols))
 }
@@ -48,9 +49,6 @@ func (c *Collection) tryUpsertPartial(ctx context.Context, to *Partition, in inp
 	defer e.leave()
 	if err := ctx.Err(); err != nil {
 		return WriteResult{}, err
-	}
-	if c.Schema().AllowDuplicateKeys {
-		return WriteResult{}, schema.Invalid("", nil, "collection %q allows duplicate keys: which entity to change is not known", c.Name())
 	}
 	named := to != nil
 	to, err := c.target(to)
@@ -156,6 +154,9 @@ func (c *Collection) pickOld(s *partition.Snapshot, keys column.Keys, refs [][]s
 		}
 		old := list[0]
 		if len(list) > 1 {
+			if c.Schema().AllowDuplicateKeys {
+				return nil, nil, schema.InvalidRow(c.Schema().PrimaryKey().Name, i, keys.At(i).String(), "%d entities have the primary key: which one to change is not known", len(list))
+			}
 			if !named {
 				return nil, nil, schema.InvalidRow(c.Schema().PrimaryKey().Name, i, keys.At(i).String(), "%d partitions hold the primary key: name one", len(list))
 			}

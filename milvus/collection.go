@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -284,8 +285,11 @@ func (s *Server) AlterCollection(ctx context.Context, r *milvuspb.AlterCollectio
 		return status(err), nil
 	}
 	set := fromPairs(r.GetProperties())
-	if _, ok := set[duplicateKeys]; ok {
-		return status(fail(codeInvalid, "property %s is decided when a collection is made", duplicateKeys)), nil
+	have := properties(t.Schema(), s.state.extra(t.ID()))
+	for _, key := range decided {
+		if v, ok := set[key]; ok && v != have[key] || slices.Contains(r.GetDeleteKeys(), key) && have[key] != "" {
+			return status(fail(codeUnsupported, "property %s is decided when a collection is made", key)), nil
+		}
 	}
 	return status(s.state.changeExtra(ctx, t.ID(), func(x *extra) error {
 		x.Properties = alter(x.Properties, set, r.GetDeleteKeys())

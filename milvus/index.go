@@ -79,6 +79,9 @@ func (s *Server) createIndex(ctx context.Context, r *milvuspb.CreateIndexRequest
 	}
 	if f.Type.IsVector() {
 		def, err := engineIndex(f, name, asked.Params)
+		if err == nil {
+			err = checkBM25(t.Schema(), f, r.GetExtraParams())
+		}
 		if err != nil {
 			return err
 		}
@@ -111,6 +114,27 @@ func (s *Server) createIndex(ctx context.Context, r *milvuspb.CreateIndexRequest
 		x.Indexes[name] = asked
 		return nil
 	})
+}
+
+// checkBM25 refuses parameters of BM25 that are not those of the function that makes the field.
+func checkBM25(s *schema.Schema, f *schema.Field, kvs []*commonpb.KeyValuePair) error {
+	fn := s.MadeBy(f.Name)
+	if fn == nil {
+		return nil
+	}
+	k1, b := fn.Numbers()
+	p, err := parseParams(kvs)
+	if err != nil {
+		return err
+	}
+	for key, have := range map[string]float64{"bm25_k1": k1, "bm25_b": b} {
+		if x, ok, err := p.float(key); err != nil {
+			return err
+		} else if ok && x != have {
+			return fail(codeUnsupported, "%s is %v for field %q: it is given to the function when the collection is made", key, have, f.Name)
+		}
+	}
+	return nil
 }
 
 // parseIndexParams flattens the parameters of an index.

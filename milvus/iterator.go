@@ -3,15 +3,17 @@ package milvus
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"io"
 	"math"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/milvus-io/milvus-proto/go-api/v2/milvuspb"
 	"github.com/milvus-io/milvus-proto/go-api/v2/schemapb"
 
-	"github.com/selkiedb/selkie/column"
 	"github.com/selkiedb/selkie/engine"
 	"github.com/selkiedb/selkie/query"
 )
@@ -25,19 +27,40 @@ const (
 
 // views are the snapshots of iterators that clients go on with. They hold segments, so they are few and do not stay for long.
 type views struct {
-	mu   sync.Mutex // guards what follows; Snapshot.mu is locked under it
+	mu   sync.Mutex // guards what follows; view.mu is locked under it, if it is free
 	open map[string]*view
+	gone map[string]bool // some that were given up
 }
 
-// view is one iterator's snapshot. A query iterator names it by its timestamp, a search iterator by its token.
+// maxGone bounds the names of views that are kept to tell clients what became of them.
+const maxGone = 4096
+
+// view is one iterator's. That of a query is a snapshot, which requests name by its timestamp; that of a search is named by its token.
 type view struct {
 	collection uint64
-	snap       *engine.Snapshot
 	session    uint64
 	used       time.Time
 
-	mu   sync.Mutex   // guards what follows; nothing is locked under it
-	hits []engine.Hit // of a search iterator: all it will give
+	snap   *engine.Snapshot // of a query
+	output output           // of a search: what its hits have
+
+	mu     sync.Mutex             // guards what follows, but for closed; nothing is locked under it
+	search *engine.SearchIterator // of a search
+	rest   []engine.Hit           // found and not given yet
+	closed atomic.Bool
+}
+
+// close gives up what the view holds; a batch that is being looked for is given still.
+func (v *view) close() {
+	if v.snap != nil {
+		v.snap.Release()
+		return
+	}
+	v.closed.Store(true)
+	if v.mu.TryLock() {
+		v.search.Close()
+		v.mu.Unlock()
+	}
 }
 
 func (v *views) put(key string, n *view, now time.Time) {
@@ -83,8 +106,19 @@ func (v *views) sweep(now time.Time) {
 
 // drop gives one up. REQUIRES: mu is held.
 func (v *views) drop(key string) {
-	v.open[key].snap.Release()
+	v.open[key].close()
 	delete(v.open, key)
+	if v.gone == nil || len(v.gone) >= maxGone {
+		v.gone = map[string]bool{}
+	}
+	v.gone[key] = true
+}
+
+// givenUp tells whether a view was there and is no more.
+func (v *views) givenUp(key string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.gone[key]
 }
 
 func (v *views) close() {
@@ -106,8 +140,12 @@ func (s *Server) Close() error {
 func (s *Server) queryView(ctx context.Context, t target, guarantee uint64, names []string) (*view, error) {
 	now := s.opts.Now()
 	if guarantee > 0 {
-		if v, ok := s.views.get(strconv.FormatUint(guarantee, 10), t.ID(), now); ok {
+		key := strconv.FormatUint(guarantee, 10)
+		if v, ok := s.views.get(key, t.ID(), now); ok {
 			return v, nil
+		}
+		if s.views.givenUp(key) { // another view would have other entities
+			return nil, fail(codeInvalid, "the view of timestamp %s was given up: it was not used for %s, or there are more than %d iterators", key, viewIdle, maxViews)
 		}
 	}
 	snap, err := t.Snapshot(ctx, names...)
@@ -157,18 +195,18 @@ func (s *Server) searchIterator(ctx context.Context, t target, q *searchRequest)
 			return nil, fail(codeInvalid, "search_iter_id %s is not known, or was not used for %s", clip(token), viewIdle)
 		}
 	} else {
-		token = rand.Text()
-		if v, err = s.beginSearch(ctx, t, q); err != nil {
+		v = &view{collection: t.ID(), session: s.clock.next(), output: q.output}
+		if v.search, err = t.SearchIterator(ctx, q.search, int(batch)); err != nil {
 			return nil, err
 		}
+		token = rand.Text()
 		s.views.put("s"+token, v, now)
 	}
-	hits := v.next(int(batch))
-	if err := fetch(ctx, v.snap, hits, q.asked); err != nil {
+	hits, err := v.next(ctx, int(batch))
+	if err != nil {
 		return nil, err
 	}
-	q.limit = int(batch)
-	data, err := q.format([][]engine.Hit{hits})
+	data, err := (&searchRequest{key: q.key, output: v.output, limit: int(batch)}).format([][]engine.Hit{hits})
 	if err != nil {
 		return nil, err
 	}
@@ -183,33 +221,30 @@ func (s *Server) searchIterator(ctx context.Context, t target, q *searchRequest)
 	return &milvuspb.SearchResults{Status: succeeded(), Results: data, CollectionName: t.name, SessionTs: v.session}, nil
 }
 
-// beginSearch finds all that a search iterator will give: the best query.MaxLimit hits.
-func (s *Server) beginSearch(ctx context.Context, t target, q *searchRequest) (*view, error) {
-	snap, err := t.Snapshot(ctx, q.names...)
-	if err != nil {
-		return nil, err
-	}
-	q.search.Limit(query.MaxLimit)
-	if q.ef > 0 {
-		q.search.Ef(max(q.ef, query.MaxLimit))
-	}
-	lists, err := snap.SearchMany(ctx, q.search)
-	if err != nil {
-		snap.Release()
-		return nil, err
-	}
-	for i := range lists[0] {
-		lists[0][i].Row = column.Row{} // read again batch by batch, so as not to hold all
-	}
-	return &view{collection: t.ID(), snap: snap, session: s.clock.next(), hits: lists[0]}, nil
-}
-
 // next takes the next hits.
-func (v *view) next(n int) []engine.Hit {
+func (v *view) next(ctx context.Context, n int) ([]engine.Hit, error) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	n = min(n, len(v.hits))
-	out := v.hits[:n]
-	v.hits = v.hits[n:]
-	return out
+	defer func() {
+		v.mu.Unlock()
+		if v.closed.Load() { // it was given up meanwhile
+			v.close()
+		}
+	}()
+	if v.closed.Load() {
+		return nil, fail(codeInvalid, "the iterator was given up: there are more than %d", maxViews)
+	}
+	for len(v.rest) < n {
+		more, err := v.search.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		v.rest = append(v.rest, more...)
+	}
+	n = min(n, len(v.rest))
+	out := v.rest[:n]
+	v.rest = v.rest[n:]
+	return out, nil
 }

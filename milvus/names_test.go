@@ -153,7 +153,18 @@ func TestCreateTwice(t *testing.T) {
 	require.NoError(t, err)
 	bad(t, s, 65535, commonpb.ErrorCode_UnexpectedError, "create duplicate collection with different parameters, collection: c")
 
-	done(t)(f.AlterCollection(ctx, &milvuspb.AlterCollectionRequest{CollectionName: "c", Properties: kv("mmap.enabled", "true"), DeleteKeys: []string{"collection.ttl.seconds"}}))
+	done(t)(f.AlterCollection(ctx, &milvuspb.AlterCollectionRequest{CollectionName: "c", Properties: kv("mmap.enabled", "true", "collection.ttl.seconds", "60"), DeleteKeys: []string{"other"}}))
 	d = fine[*milvuspb.DescribeCollectionResponse](t)(f.DescribeCollection(ctx, &milvuspb.DescribeCollectionRequest{CollectionName: "c"}))
-	require.Equal(t, map[string]string{"mmap.enabled": "true", "selkie.duplicate_keys": "refuse"}, asMap(d.GetProperties()))
+	require.Equal(t, map[string]string{"mmap.enabled": "true", "collection.ttl.seconds": "60", "selkie.duplicate_keys": "refuse"}, asMap(d.GetProperties()))
+	for _, r := range []*milvuspb.AlterCollectionRequest{
+		{Properties: kv("collection.ttl.seconds", "61")},
+		{DeleteKeys: []string{"collection.ttl.seconds"}},
+		{Properties: kv("selkie.duplicate_keys", "allow")},
+		{Properties: kv("dynamicfield.enabled", "false")},
+	} {
+		r.CollectionName = "c"
+		s, err := f.AlterCollection(ctx, r)
+		require.NoError(t, err)
+		bad(t, s, 3000, commonpb.ErrorCode_UnexpectedError, "is decided when a collection is made")
+	}
 }

@@ -34,10 +34,8 @@ func (s *Server) query(ctx context.Context, r *milvuspb.QueryRequest) (*milvuspb
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range []string{"group_by_fields", "order_by_fields"} {
-		if _, ok := p.text(key); ok {
-			return nil, fail(codeUnsupported, "%s is not supported", key)
-		}
+	if _, ok := p.text("group_by_fields"); ok {
+		return nil, fail(codeUnsupported, "group_by_fields is not supported")
 	}
 	values, err := parseTemplates(r.GetExprTemplateValues())
 	if err != nil {
@@ -92,8 +90,17 @@ func (s *Server) query(ctx context.Context, r *milvuspb.QueryRequest) (*milvuspb
 		return nil, err
 	}
 	sel.Output(r.GetOutputFields()...)
+	rows := reader.Iterate(ctx, sel)
+	if order, ok := p.text("order_by_fields"); ok {
+		if !limited || p.bool("iterator") {
+			return nil, fail(codeInvalid, "order_by_fields needs a limit, and is not for iterators")
+		}
+		if rows, err = ordered(ctx, reader, sel, order); err != nil {
+			return nil, err
+		}
+	}
 	g := newGatherer(out.fields)
-	for row, err := range reader.Iterate(ctx, sel) {
+	for row, err := range rows {
 		if err != nil {
 			return nil, err
 		}
@@ -112,9 +119,36 @@ func (s *Server) query(ctx context.Context, r *milvuspb.QueryRequest) (*milvuspb
 	}, nil
 }
 
+// ordered reads the rows in the order of "field:asc,other:desc"; asc is understood.
+func ordered(ctx context.Context, reader selector, sel *query.Select, order string) (iter.Seq2[column.Row, error], error) {
+	for _, part := range strings.Split(order, ",") {
+		name, way, _ := strings.Cut(strings.TrimSpace(part), ":")
+		switch strings.ToLower(strings.TrimSpace(way)) {
+		case "", "asc":
+			sel.OrderBy(strings.TrimSpace(name))
+		case "desc":
+			sel.OrderByDesc(strings.TrimSpace(name))
+		default:
+			return nil, fail(codeInvalid, "order_by_fields %q: an order is asc or desc", clip(part))
+		}
+	}
+	rows, err := reader.Query(ctx, sel)
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(column.Row, error) bool) {
+		for _, row := range rows.All() {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}, nil
+}
+
 // selector is what queries read: a collection, or a snapshot of one.
 type selector interface {
 	Iterate(ctx context.Context, req *query.Select) iter.Seq2[column.Row, error]
+	Query(ctx context.Context, req *query.Select) (*column.Rows, error)
 	CountWhere(ctx context.Context, req *query.Select) (int64, error)
 }
 

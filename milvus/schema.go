@@ -33,8 +33,8 @@ func parseSchema(p *schemapb.CollectionSchema, name string, shards int32, partit
 	default:
 		return nil, nil, fail(codeInvalid, "property %s is %q, must be allow or refuse", duplicateKeys, v)
 	}
-	if n := len(p.GetFunctions()); n > 0 {
-		return nil, nil, fail(codeUnsupported, "function %q: functions of a schema are not supported", p.GetFunctions()[0].GetName())
+	if err := parseTTL(s, properties); err != nil {
+		return nil, nil, err
 	}
 	if n := len(p.GetStructArrayFields()); n > 0 {
 		return nil, nil, fail(codeUnsupported, "field %q: arrays of structs are not supported", p.GetStructArrayFields()[0].GetName())
@@ -61,6 +61,9 @@ func parseSchema(p *schemapb.CollectionSchema, name string, shards int32, partit
 		}
 		s.With(f)
 	}
+	if err := parseFunctions(s, x, p); err != nil {
+		return nil, nil, err
+	}
 	return s, x, nil
 }
 
@@ -82,9 +85,6 @@ func parseField(p *schemapb.FieldSchema) (*schema.Field, map[string]string, erro
 			return nil, nil, err
 		}
 	}
-	if p.GetIsFunctionOutput() {
-		return nil, nil, fail(codeUnsupported, "field %q: functions of a schema are not supported", f.Name)
-	}
 	rest := map[string]string{}
 	for _, kv := range p.GetTypeParams() {
 		var to *int
@@ -104,6 +104,9 @@ func parseField(p *schemapb.FieldSchema) (*schema.Field, map[string]string, erro
 		}
 	}
 	clearUnused(f)
+	if f.Analyzer, err = parseAnalyzer(f, rest); err != nil {
+		return nil, nil, err
+	}
 	if p.GetDefaultValue().GetData() != nil {
 		if f.DefaultValue, err = parseDefault(f, p.GetDefaultValue()); err != nil {
 			return nil, nil, err
@@ -165,25 +168,28 @@ func formatSchema(s *schema.Schema, name, db string, x *extra) *schemapb.Collect
 		Name: name, Description: s.Description, EnableDynamicField: s.Dynamic, DbName: db, Properties: pairs(properties(s, x)),
 	}
 	for _, f := range s.Fields {
-		if f.IsDynamic { // clients know of it by enable_dynamic_field
+		if f.IsDynamic || f.IsInsertTime { // clients know of them by enable_dynamic_field and collection.ttl.seconds
 			continue
 		}
 		p.AutoID = p.AutoID || f.IsAutoID
-		p.Fields = append(p.Fields, formatField(f, x))
+		pf := formatField(f, x)
+		pf.IsFunctionOutput = s.MadeBy(f.Name) != nil
+		p.Fields = append(p.Fields, pf)
 	}
+	p.Functions = formatFunctions(s, x)
 	return p
 }
 
-// properties are those of a collection, with the one that says what the engine does.
+// properties are those of a collection, with those that say what the engine does.
 func properties(s *schema.Schema, x *extra) map[string]string {
-	if s.AllowDuplicateKeys {
-		return x.Properties
-	}
 	out := maps.Clone(x.Properties)
 	if out == nil {
 		out = map[string]string{}
 	}
-	out[duplicateKeys] = "refuse"
+	if !s.AllowDuplicateKeys {
+		out[duplicateKeys] = "refuse"
+	}
+	formatTTL(s, out)
 	return out
 }
 
@@ -197,6 +203,7 @@ func formatField(f *schema.Field, x *extra) *schemapb.FieldSchema {
 	if params == nil {
 		params = map[string]string{}
 	}
+	formatAnalyzer(f, params)
 	for key, n := range map[string]int{"dim": f.Dim, "max_length": f.MaxLength, "max_capacity": f.MaxCapacity} {
 		if n > 0 {
 			params[key] = strconv.Itoa(n)

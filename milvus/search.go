@@ -31,8 +31,6 @@ func (s *Server) search(ctx context.Context, r *milvuspb.SearchRequest) (*milvus
 	switch {
 	case r.GetNamespace() != "":
 		return nil, fail(codeUnsupported, "namespaces are not supported")
-	case r.GetFunctionScore() != nil:
-		return nil, fail(codeUnsupported, "function_score is not supported")
 	case r.GetHighlighter() != nil:
 		return nil, fail(codeUnsupported, "highlighters are not supported")
 	case len(r.GetSubReqs()) > 0:
@@ -42,7 +40,14 @@ func (s *Server) search(ctx context.Context, r *milvuspb.SearchRequest) (*milvus
 	if err != nil {
 		return nil, err
 	}
-	req, err := s.parseSearch(t, r, false)
+	v, err := parsePlaceholders(r)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.GetFunctionScore().GetFunctions()) > 0 {
+		return s.rescored(ctx, t, r, v)
+	}
+	req, err := s.parseSearch(t, r, v, false)
 	if err != nil {
 		return nil, err
 	}
@@ -66,17 +71,14 @@ type searchRequest struct {
 	params params
 	key    *schema.Field
 	output output
-	asked  []string // output fields as they were given
-	ef     int      // 0: not given
-	metric vector.Metric
 	names  []string // of partitions; none: all
 	limit  int
 	nq     int
-	round  int // decimals, -1: all
+	group  *schema.Field // nil: none
 }
 
-// parseSearch reads a search. One that is part of a hybrid search names no partitions and no output.
-func (s *Server) parseSearch(t target, r *milvuspb.SearchRequest, part bool) (*searchRequest, error) {
+// parseSearch reads a search for some values of its placeholder. One that is part of a hybrid search names no partitions and no output.
+func (s *Server) parseSearch(t target, r *milvuspb.SearchRequest, v *commonpb.PlaceholderValue, part bool) (*searchRequest, error) {
 	sch := t.Schema()
 	p, err := parseParams(r.GetSearchParams())
 	if err != nil {
@@ -86,21 +88,15 @@ func (s *Server) parseSearch(t target, r *milvuspb.SearchRequest, part bool) (*s
 	if err != nil {
 		return nil, err
 	}
-	q := &searchRequest{params: p, key: sch.PrimaryKey(), round: -1}
-	if q.search, q.nq, err = parsePlaceholders(f, r.GetPlaceholderGroup()); err != nil {
+	q := &searchRequest{params: p, key: sch.PrimaryKey(), nq: len(v.GetValues())}
+	if q.search, err = nearestTo(sch, f, v); err != nil {
 		return nil, err
 	}
-	if nq := r.GetNq(); nq != 0 && nq != int64(q.nq) {
-		return nil, fail(codeInvalid, "nq [%d] is invalid: invalid parameter[expected=%d][actual=%d]", nq, q.nq, nq)
-	}
 	if !part {
-		q.asked = r.GetOutputFields()
-		if q.output, err = parseOutput(sch, q.asked); err != nil {
+		if q.output, err = parseOutput(sch, r.GetOutputFields()); err != nil {
 			return nil, err
 		}
-		if !p.bool("iterator") { // which reads them batch by batch
-			q.search.Output(q.asked...)
-		}
+		q.search.Output(r.GetOutputFields()...)
 	}
 	if r.GetDsl() != "" {
 		values, err := parseTemplates(r.GetExprTemplateValues())
@@ -109,10 +105,10 @@ func (s *Server) parseSearch(t target, r *milvuspb.SearchRequest, part bool) (*s
 		}
 		q.search.Filter(r.GetDsl(), values)
 	}
-	if err := q.parseWindow(); err != nil {
+	if err := q.parseWindow(part); err != nil {
 		return nil, err
 	}
-	if err := q.parseKnobs(t, f); err != nil {
+	if err := q.parseKnobs(t, f, part); err != nil {
 		return nil, err
 	}
 	if part {
@@ -121,9 +117,7 @@ func (s *Server) parseSearch(t target, r *milvuspb.SearchRequest, part bool) (*s
 	if q.names, err = s.searchedPartitions(t, r.GetPartitionNames()); err != nil {
 		return nil, err
 	}
-	if !p.bool("iterator") { // which takes a snapshot of them
-		q.search.Partitions(q.names...)
-	}
+	q.search.Partitions(q.names...)
 	return q, nil
 }
 
@@ -151,46 +145,71 @@ func searchedField(sch *schema.Schema, p params) (*schema.Field, error) {
 	return only, nil
 }
 
-// parseWindow reads which of the hits are wanted.
-func (q *searchRequest) parseWindow() error {
-	limit, ok, err := q.params.int("topk", math.MinInt64, math.MaxInt64)
+// window is which of the hits are wanted.
+type window struct {
+	limit, offset int
+	decimals      int // of scores; -1: all
+}
+
+func (p params) window() (w window, err error) {
+	limit, ok, err := p.int("topk", math.MinInt64, math.MaxInt64)
 	if err != nil {
-		return err
+		return w, err
 	}
 	if !ok {
-		if limit, ok, err = q.params.int("limit", math.MinInt64, math.MaxInt64); err != nil {
-			return err
+		if limit, ok, err = p.int("limit", math.MinInt64, math.MaxInt64); err != nil {
+			return w, err
 		}
 	}
 	if !ok {
-		return fail(codeMissing, "topk is required in search_params")
+		return w, fail(codeMissing, "topk is required in search_params")
 	}
 	if limit < 1 || limit > query.MaxLimit {
-		return fail(codeInvalid, "topk [%d] is invalid, it should be in range [1, %d], but got %d", limit, query.MaxLimit, limit)
+		return w, fail(codeInvalid, "topk [%d] is invalid, it should be in range [1, %d], but got %d", limit, query.MaxLimit, limit)
 	}
-	offset, _, err := q.params.int("offset", 0, query.MaxLimit)
+	offset, _, err := p.int("offset", 0, query.MaxLimit)
+	if err != nil {
+		return w, err
+	}
+	if limit+offset > query.MaxLimit {
+		return w, fail(codeInvalid, "topk+offset [%d] is invalid, it should be in range [1, %d], but got %d", limit+offset, query.MaxLimit, limit+offset)
+	}
+	decimals, ok, err := p.int("round_decimal", -1, query.MaxDecimals)
+	if !ok {
+		decimals = -1
+	}
+	return window{int(limit), int(offset), int(decimals)}, err
+}
+
+// parseWindow reads which of the hits are wanted. That of a part of a hybrid search begins with the best hit.
+func (q *searchRequest) parseWindow(part bool) error {
+	w, err := q.params.window()
 	if err != nil {
 		return err
 	}
-	if limit+offset > query.MaxLimit {
-		return fail(codeInvalid, "topk+offset [%d] is invalid, it should be in range [1, %d], but got %d", limit+offset, query.MaxLimit, limit+offset)
+	q.limit = w.limit
+	if part {
+		q.search.Limit(w.limit + w.offset)
+		return nil
 	}
-	q.limit = int(limit)
-	q.search.Limit(int(limit)).Offset(int(offset))
-	round, ok, err := q.params.int("round_decimal", -1, 6)
-	if ok {
-		q.round = int(round)
+	if !q.params.bool("iterator") { // which goes on for as long as it is asked
+		q.search.Limit(w.limit)
 	}
-	return err
+	q.search.Offset(w.offset)
+	if w.decimals >= 0 {
+		q.search.RoundDecimal(w.decimals)
+	}
+	return nil
 }
 
 // parseKnobs reads how the search is to be carried out. What has no meaning here is passed over, if it is in its range.
-func (q *searchRequest) parseKnobs(t target, f *schema.Field) error {
+func (q *searchRequest) parseKnobs(t target, f *schema.Field, part bool) error {
 	p := q.params
-	for _, key := range []string{"radius", "range_filter", "group_by_field"} {
-		if _, ok := p.text(key); ok {
-			return fail(codeUnsupported, "%s is not supported", key)
-		}
+	if err := q.parseRange(); err != nil {
+		return err
+	}
+	if err := q.parseGroup(t.Schema(), part); err != nil {
+		return err
 	}
 	if err := q.parseMetric(t, f); err != nil {
 		return err
@@ -209,8 +228,7 @@ func (q *searchRequest) parseKnobs(t target, f *schema.Field) error {
 			return fail(codeInvalid, "ef(%d) should be larger than k(%d)", ef, q.limit)
 		}
 		offset, _, _ := p.int("offset", 0, query.MaxLimit)
-		q.ef = int(max(ef, int64(q.limit)+offset))
-		q.search.Ef(q.ef)
+		q.search.Ef(int(max(ef, int64(q.limit)+offset)))
 	}
 	if _, _, err := p.int("nprobe", 1, 65536); err != nil {
 		return err
@@ -229,16 +247,54 @@ func (q *searchRequest) parseKnobs(t target, f *schema.Field) error {
 	return nil
 }
 
+// parseRange reads the scores that a search is limited to.
+func (q *searchRequest) parseRange() error {
+	if x, ok, err := q.params.float("radius"); err != nil {
+		return err
+	} else if ok {
+		q.search.Radius(float32(x))
+	}
+	x, ok, err := q.params.float("range_filter")
+	if ok {
+		q.search.RangeFilter(float32(x))
+	}
+	return err
+}
+
+// parseGroup reads by what hits are grouped. Groups are always as full as they can be, which is what strict_group_size asks for.
+func (q *searchRequest) parseGroup(s *schema.Schema, part bool) error {
+	name, ok := q.params.text("group_by_field")
+	if !ok {
+		return nil
+	}
+	if part {
+		return fail(codeUnsupported, "group_by_field is not supported in a hybrid search")
+	}
+	f, ok := s.Field(name)
+	if !ok {
+		return fail(codeInvalid, "groupBy field not found in schema: field not found[field=%s]", clip(name))
+	}
+	size, ok, err := q.params.int("group_size", 1, query.MaxGroupHits)
+	if err != nil {
+		return err
+	}
+	q.group = f
+	q.search.GroupBy(name)
+	if ok {
+		q.search.GroupSize(int(size))
+	}
+	return nil
+}
+
 // parseMetric finds the metric: that of the field's index, if it has one. Another one is refused.
 func (q *searchRequest) parseMetric(t target, f *schema.Field) error {
-	q.metric = query.DefaultMetric(query.ElementOf(f.Type))
-	indexed := false
+	metric, indexed := query.DefaultMetric(query.ElementOf(f.Type)), false
 	for _, x := range t.Indexes() {
 		if x.Field != f.Name {
 			continue
 		}
 		if m, err := vector.ParseMetric(x.Metric); err == nil {
-			q.metric, indexed = m, true
+			metric, indexed = m, true
 		}
 	}
 	name, ok := q.params.text("metric_type")
@@ -249,10 +305,9 @@ func (q *searchRequest) parseMetric(t target, f *schema.Field) error {
 	if err != nil {
 		return fail(codeInvalid, "metric type %s is not supported", clip(name))
 	}
-	if indexed && m != q.metric {
-		return fail(codeInvalid, "metric type not match: invalid parameter[expected=%s][actual=%s]", q.metric, strings.ToUpper(name))
+	if indexed && m != metric {
+		return fail(codeInvalid, "metric type not match: invalid parameter[expected=%s][actual=%s]", metric, strings.ToUpper(name))
 	}
-	q.metric = m
 	q.search.Metric(m)
 	return nil
 }
@@ -294,30 +349,52 @@ func (s *Server) searchedPartitions(t target, names []string) ([]string, error) 
 	return names, nil
 }
 
-// parsePlaceholders reads the vectors of a search.
-func parsePlaceholders(f *schema.Field, raw []byte) (*query.Search, int, error) {
+// parsePlaceholders reads the vectors, or texts, of a search.
+func parsePlaceholders(r *milvuspb.SearchRequest) (*commonpb.PlaceholderValue, error) {
+	if r.GetIds() != nil {
+		return nil, fail(codeUnsupported, "searches by primary keys are not supported")
+	}
 	group := new(commonpb.PlaceholderGroup)
-	if err := proto.Unmarshal(raw, group); err != nil {
-		return nil, 0, fail(codeInvalid, "failed to unmarshal placeholder group: %s", err)
+	if err := proto.Unmarshal(r.GetPlaceholderGroup(), group); err != nil {
+		return nil, fail(codeInvalid, "failed to unmarshal placeholder group: %s", err)
 	}
 	if len(group.GetPlaceholders()) != 1 {
-		return nil, 0, fail(codeInvalid, "a search has one placeholder, this has %d", len(group.GetPlaceholders()))
+		return nil, fail(codeInvalid, "a search has one placeholder, this has %d", len(group.GetPlaceholders()))
 	}
 	p := group.GetPlaceholders()[0]
 	n := len(p.GetValues())
 	if n < 1 || n > query.MaxQueries {
-		return nil, 0, fail(codeInvalid, "nq (number of search vector per search request) should be in range [1, %d], but got %d", query.MaxQueries, n)
+		return nil, fail(codeInvalid, "nq (number of search vector per search request) should be in range [1, %d], but got %d", query.MaxQueries, n)
+	}
+	if nq := r.GetNq(); nq != 0 && nq != int64(n) {
+		return nil, fail(codeInvalid, "nq [%d] is invalid: invalid parameter[expected=%d][actual=%d]", nq, n, nq)
+	}
+	return p, nil
+}
+
+// nearestTo begins a search for the values of a placeholder.
+func nearestTo(s *schema.Schema, f *schema.Field, p *commonpb.PlaceholderValue) (*query.Search, error) {
+	if s.MadeBy(f.Name) != nil {
+		if p.GetType() != commonpb.PlaceholderType_VarChar {
+			return nil, fail(codeInvalid, "please provide varchar/text for BM25 Function based search, got %s", p.GetType())
+		}
+		texts := make([]string, len(p.GetValues()))
+		for i, v := range p.GetValues() {
+			texts[i] = string(v)
+		}
+		return query.Nearest(f.Name, texts...), nil
 	}
 	if schema.DataType(p.GetType()) != f.Type {
-		return nil, 0, fail(codeInvalid, "vector type must be the same, field %s - type %s, search info type %s", f.Name, f.Type, p.GetType())
+		return nil, fail(codeInvalid, "vector type must be the same, field %s - type %s, search info type %s", f.Name, f.Type, p.GetType())
 	}
 	if w := f.Width(); w > 0 {
 		for _, v := range p.GetValues() {
 			if len(v) != w {
-				return nil, 0, fail(codeInvalid, "vector dimension mismatch, expected vector size(byte) %d, actual %d.", w, len(v))
+				return nil, fail(codeInvalid, "vector dimension mismatch, expected vector size(byte) %d, actual %d.", w, len(v))
 			}
 		}
 	}
+	n := len(p.GetValues())
 	switch f.Type {
 	case schema.TypeFloatVector:
 		vectors := make([][]float32, n)
@@ -328,24 +405,24 @@ func parsePlaceholders(f *schema.Field, raw []byte) (*query.Search, int, error) 
 				vectors[i][j] = math.Float32frombits(binary.LittleEndian.Uint32(v[4*j:]))
 			}
 		}
-		return query.Nearest(f.Name, vectors...), n, nil
+		return query.Nearest(f.Name, vectors...), nil
 	case schema.TypeInt8Vector:
 		vectors := make([][]int8, n)
 		for i, v := range p.GetValues() {
 			vectors[i] = signed(v)
 		}
-		return query.Nearest(f.Name, vectors...), n, nil
+		return query.Nearest(f.Name, vectors...), nil
 	case schema.TypeSparseFloatVector:
 		vectors := make([]column.Sparse, n)
 		for i, v := range p.GetValues() {
 			var err error
 			if vectors[i], err = parseSparse(v); err != nil {
-				return nil, 0, err
+				return nil, err
 			}
 		}
-		return query.Nearest(f.Name, vectors...), n, nil
+		return query.Nearest(f.Name, vectors...), nil
 	}
-	return query.Nearest(f.Name, p.GetValues()...), n, nil
+	return query.Nearest(f.Name, p.GetValues()...), nil
 }
 
 // format makes the answer of the lists of hits.
@@ -367,7 +444,7 @@ func (q *searchRequest) format(lists [][]engine.Hit) (*schemapb.SearchResultData
 	}
 	for _, hits := range lists {
 		for _, h := range hits {
-			d.Scores = append(d.Scores, roundTo(h.Score, q.round))
+			d.Scores = append(d.Scores, h.Score)
 			if strs != nil {
 				strs = append(strs, h.Key.Str)
 			} else {
@@ -379,6 +456,15 @@ func (q *searchRequest) format(lists [][]engine.Hit) (*schemapb.SearchResultData
 		d.Ids = &schemapb.IDs{IdField: &schemapb.IDs_StrId{StrId: &schemapb.StringArray{Data: strs}}}
 	} else {
 		d.Ids = &schemapb.IDs{IdField: &schemapb.IDs_IntId{IntId: &schemapb.LongArray{Data: ints}}}
+	}
+	if q.group != nil {
+		g := newGatherer([]*schema.Field{q.group})
+		for _, hits := range lists {
+			for _, h := range hits {
+				g.add(h.Row)
+			}
+		}
+		d.GroupByFieldValue = formatColumn(q.group, g.columns()[0])
 	}
 	o := q.output
 	if !o.key { // the primary key, which comes first, is in the ids
@@ -396,13 +482,4 @@ func (q *searchRequest) format(lists [][]engine.Hit) (*schemapb.SearchResultData
 	var err error
 	d.FieldsData, err = o.format(g.columns())
 	return d, err
-}
-
-// roundTo rounds to some decimals, as Milvus does; -1 leaves a score as it is.
-func roundTo(x float32, decimals int) float32 {
-	if decimals < 0 {
-		return x
-	}
-	p := math.Pow10(decimals)
-	return float32(math.Floor(float64(x)*p+0.5) / p)
 }

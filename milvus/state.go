@@ -48,6 +48,7 @@ type extra struct {
 	Consistency int32                        `json:"consistency"`
 	Properties  map[string]string            `json:"properties,omitempty"`
 	Fields      map[string]map[string]string `json:"fields,omitempty"`     // parameters of fields that mean nothing to the engine
+	Functions   map[string]string            `json:"functions,omitempty"`  // their names, by the field that they make
 	Clustering  string                       `json:"clustering,omitempty"` // the clustering key, which is not used
 	Indexes     map[string]askedIndex        `json:"indexes,omitempty"`    // by name, as they were asked for
 	Partial     bool                         `json:"partial,omitempty"`    // not all partitions are loaded
@@ -58,6 +59,7 @@ func (x *extra) clone() *extra {
 	y := *x
 	y.Properties = maps.Clone(x.Properties)
 	y.Fields = maps.Clone(x.Fields)
+	y.Functions = maps.Clone(x.Functions)
 	y.Indexes = maps.Clone(x.Indexes)
 	y.Loaded = slices.Clone(x.Loaded)
 	return &y

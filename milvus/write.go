@@ -34,17 +34,24 @@ func (s *Server) Insert(ctx context.Context, r *milvuspb.InsertRequest) (*milvus
 }
 
 // Upsert adds entities and removes those with the same primary keys, wherever they are in the collection, in one step. Keys are those
-// given, also where an insert generates them.
+// given, also where an insert generates them. A partial update leaves the fields that are not given as they are.
 func (s *Server) Upsert(ctx context.Context, r *milvuspb.UpsertRequest) (*milvuspb.MutationResult, error) {
-	switch {
-	case r.GetNamespace() != "":
+	if r.GetNamespace() != "" {
 		return s.refused(fail(codeUnsupported, "namespaces are not supported")), nil
-	case r.GetPartialUpdate():
-		return s.refused(fail(codeUnsupported, "partial updates are not supported")), nil
+	}
+	for _, op := range r.GetFieldOps() {
+		if op.GetOp() != schemapb.FieldPartialUpdateOp_REPLACE {
+			return s.refused(fail(codeUnsupported, "field %q: operation %s of a partial update is not supported", clip(op.GetFieldName()), op.GetOp())), nil
+		}
 	}
 	res, rows, err := s.write(ctx, r, func(t target, p *engine.Partition, cols []*column.Column) (engine.WriteResult, error) {
-		if p != nil {
+		switch {
+		case p != nil && r.GetPartialUpdate():
+			return p.UpsertPartial(ctx, cols...)
+		case p != nil:
 			return p.Upsert(ctx, cols...)
+		case r.GetPartialUpdate():
+			return t.UpsertPartial(ctx, cols...)
 		}
 		return t.Upsert(ctx, cols...)
 	})

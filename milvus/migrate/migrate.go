@@ -199,10 +199,14 @@ func (p *pass) prepare(ctx context.Context, d *milvuspb.DescribeCollectionRespon
 	keyed := false
 	for _, f := range s.GetFields() {
 		f.FieldID = 0
+		f.IsFunctionOutput = false // the functions say so
 		keyed = keyed || f.GetIsPartitionKey()
 		if f.GetAutoID() { // the copy keeps the keys
 			properties = append(properties, &commonpb.KeyValuePair{Key: "allow_insert_auto_id", Value: "true"})
 		}
+	}
+	for _, fn := range s.GetFunctions() {
+		fn.Id, fn.InputFieldIds, fn.OutputFieldIds = 0, nil, nil
 	}
 	raw, err := proto.Marshal(s)
 	if err != nil {

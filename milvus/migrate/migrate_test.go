@@ -19,6 +19,7 @@ import (
 	"github.com/selkiedb/selkie/engine"
 	"github.com/selkiedb/selkie/milvus"
 	"github.com/selkiedb/selkie/milvus/migrate"
+	"github.com/selkiedb/selkie/query"
 	"github.com/selkiedb/selkie/schema"
 )
 
@@ -126,6 +127,32 @@ func TestCopyAndCarryOver(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, migrate.Report{Collections: 2, Read: 599, Upserted: 2, Deleted: 2}, r)
 	equal(t, from, to, 599)
+}
+
+// Fields that functions make are made anew, and entities go on expiring.
+func TestCopyFunctionsAndExpiry(t *testing.T) {
+	ctx := t.Context()
+	eng, from := served(t)
+	target, to := served(t)
+	c, err := eng.CreateCollection(ctx, schema.New("c").With(
+		schema.Int64("id").PrimaryKey(), schema.VarChar("body", 40).Analyze("english"), schema.SparseFloatVector("words"), schema.FloatVector("v", 2),
+	).WithFunction(schema.BM25("body", "words")).ExpireAfter(time.Hour))
+	require.NoError(t, err)
+	require.NoError(t, c.CreateIndex(ctx, schema.Index{Field: "words"}))
+	_, err = c.InsertRows(ctx, []map[string]any{{"id": 1, "body": "two lions", "v": []float32{1, 2}}, {"id": 2, "body": "a fox", "v": []float32{3, 4}}})
+	require.NoError(t, err)
+	r, err := migrate.Run(ctx, from, to, migrate.Options{})
+	require.NoError(t, err)
+	require.Equal(t, migrate.Report{Collections: 1, Read: 2, Upserted: 2}, r)
+	equal(t, from, to, 2)
+	copied, err := target.Collection("c")
+	require.NoError(t, err)
+	require.Equal(t, time.Hour, copied.Schema().TTLAfter)
+	require.Equal(t, c.Indexes()[0].Metric, copied.Indexes()[0].Metric)
+	hits, err := copied.Search(ctx, query.Nearest("words", "lion"))
+	require.NoError(t, err)
+	require.Len(t, hits, 1)
+	require.EqualValues(t, 1, hits[0].Key.Int)
 }
 
 // A copy that is cut off ten times, each time at another write, ends with equal sides, and does not begin anew.
