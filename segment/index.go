@@ -225,6 +225,9 @@ func newAttached(spec IndexSpec, ix fieldIndex, state IndexState, disk int64) *a
 	return a
 }
 
+// copiedBytes is the size of a column up to which it is not worth a mapping, and a look for the chunk in it, which a search would wait for.
+const copiedBytes = 32 << 10
+
 // columnOf returns the rows of a dense vector field; nil if the segment does not hold it, or the vectors are sparse.
 func (s *Sealed) columnOf(f *schema.Field) (*vectorColumn, error) {
 	c := s.cols[uint32(f.ID)]
@@ -245,7 +248,7 @@ func (s *Sealed) columnOf(f *schema.Field) (*vectorColumn, error) {
 	}
 	t := s.tableOf(c)
 	file, tried := x.mappings[t]
-	if !tried {
+	if !tried && c.bytes > copiedBytes {
 		if file = openMap(s.fs, t.path); file != nil {
 			file.random()
 		}

@@ -68,7 +68,7 @@ func checkSource(src Source, m vector.Metric) error {
 // about 256 KiB.
 func readBlocks(ctx context.Context, src Source, visit func(lo, hi int, rows []float32)) error {
 	n, d := src.Rows(), src.Dim()
-	step := blockRows(d)
+	step := min(blockRows(d), n)
 	buf := make([]float32, step*d)
 	for lo := 0; lo < n; lo += step {
 		if err := ctx.Err(); err != nil {
