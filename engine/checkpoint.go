@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -176,41 +175,4 @@ func (c *contextReader) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	return c.r.Read(b)
-}
-
-// trash removes files, but not while somebody holds it.
-type trash struct {
-	mu     sync.Mutex // guards what follows; nothing is locked under it
-	held   int
-	queued []func()
-}
-
-func (t *trash) hold() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.held++
-}
-
-// remove calls fn, now or when nobody holds the trash any more.
-func (t *trash) remove(fn func()) {
-	t.mu.Lock()
-	if t.held > 0 {
-		t.queued = append(t.queued, fn)
-		t.mu.Unlock()
-		return
-	}
-	t.mu.Unlock()
-	fn()
-}
-
-func (t *trash) release() {
-	t.mu.Lock()
-	var run []func()
-	if t.held--; t.held == 0 {
-		run, t.queued = t.queued, nil
-	}
-	t.mu.Unlock()
-	for _, fn := range run {
-		fn()
-	}
 }

@@ -35,26 +35,32 @@ func (e *Engine) compactLimits() partition.CompactLimits {
 
 // wakeCompactor has the compactor look for work.
 func (e *Engine) wakeCompactor() {
-	select {
-	case e.compactWake <- struct{}{}:
-	default:
+	for _, wake := range e.compactWakes {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
 	}
 }
 
-// compactor merges segments in the background, one merge at a time, until ctx ends.
-func (e *Engine) compactor(ctx context.Context) {
+// compactor merges segments in the background, one merge at a time, until ctx ends. There is one for all segments, and one for tiny ones alone.
+func (e *Engine) compactor(ctx context.Context, small bool) {
+	wake := e.compactWakes[0]
+	if small {
+		wake = e.compactWakes[1]
+	}
 	var retry time.Time
 	wait := firstRetry
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-e.compactWake:
+		case <-wake:
 		}
 		if e.opts.Now().Before(retry) {
 			continue // the ticker wakes it again
 		}
-		err := e.compactAll(ctx)
+		err := e.compactAll(ctx, small)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -68,12 +74,12 @@ func (e *Engine) compactor(ctx context.Context) {
 }
 
 // compactAll merges until no partition needs it.
-func (e *Engine) compactAll(ctx context.Context) error {
+func (e *Engine) compactAll(ctx context.Context, small bool) error {
 	var errs error
 	for more := true; more && ctx.Err() == nil; {
 		more = false
 		for _, p := range e.partitions() {
-			did, err := p.p.CompactDue(ctx, e.compactLimitsOf(p.p))
+			did, err := p.p.CompactDue(ctx, e.compactLimitsOf(p.p), small)
 			if err != nil && !errors.Is(err, partition.ErrDropped) {
 				errs = errors.Join(errs, err)
 				continue

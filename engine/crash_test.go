@@ -384,7 +384,7 @@ func TestDropRacesFlush(t *testing.T) {
 				<-flushing
 				time.Sleep(30 * time.Millisecond)
 			})
-		case base == "seg":
+		case base == "rows.sst":
 			flushes.Do(func() {
 				<-dropping
 				close(flushing)

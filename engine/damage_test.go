@@ -335,6 +335,9 @@ func liveAndClose(t testing.TB, script []step, closed bool) lived {
 
 // idle waits until nothing is sealing any more.
 func idle(t testing.TB, s *session) {
+	fs := s.opts.FS
+	var seen []string
+	same := 0
 	require.Eventually(t, func() bool {
 		for _, name := range s.eng.Collections() {
 			c, err := s.eng.Collection(name)
@@ -342,7 +345,14 @@ func idle(t testing.TB, s *session) {
 				return false
 			}
 		}
-		return true
+		names, err := fs.List(fs.PathJoin(s.dir, "seg")) // files are removed, and made ahead, in the background
+		slices.Sort(names)
+		if err != nil || !slices.Equal(names, seen) {
+			seen, same = names, 0
+			return false
+		}
+		same++
+		return same > 5
 	}, waitLong, waitStep)
 }
 

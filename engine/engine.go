@@ -50,13 +50,14 @@ type Engine struct {
 
 	indexer *indexer
 
-	trash trash
+	trash  trash
+	spares spares
 
 	snapshotsMu sync.Mutex // guards what follows; nothing is locked under it
 	snapshots   map[string]*StoreSnapshot
 
-	compactWake chan struct{}
-	pacer       pacer
+	compactWakes [2]chan struct{} // of the two compactors
+	pacer        pacer
 
 	truncate sync.Mutex // one truncation of the log at a time
 	counters counters
@@ -104,6 +105,8 @@ func open(dir string, o Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	e := &Engine{dir: dir, opts: o, fs: o.FS, collections: map[string]*Collection{}, schedule: schedule{flushers: make(chan struct{}, o.Flushers)}}
+	e.spares.given = map[segment.ID]bool{}
+	e.trash.wake = make(chan struct{}, 1)
 	e.ids = &autoID{now: o.Now}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -118,14 +121,17 @@ func open(dir string, o Options) (_ *Engine, err error) {
 	}
 	e.env = e.newEnv()
 	e.indexer = newIndexer(e)
-	e.compactWake = make(chan struct{}, 1)
+	e.compactWakes = [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}
 	if err := e.recoverStore(made); err != nil {
 		return nil, err
 	}
 	if !o.ReadOnly {
 		e.start(workTicker, e.tick)
+		e.trash.begin()
+		e.start(workTrash, e.trash.run)
 		if o.CompactBytes > 0 {
-			e.start(workCompact, e.compactor)
+			e.start(workCompact, func(ctx context.Context) { e.compactor(ctx, false) })
+			e.start(workTiny, func(ctx context.Context) { e.compactor(ctx, true) })
 			e.wakeCompactor()
 		}
 	}
@@ -150,7 +156,8 @@ func (e *Engine) newEnv() *partition.Env {
 		SegmentsDir: e.fs.PathJoin(e.dir, segmentsDir), TempDir: e.fs.PathJoin(e.dir, tempDir),
 		Catalogue:     func() uint64 { return e.cat.last.Load() },
 		Refused:       e.refused,
-		NextSegmentID: func() segment.ID { return segment.ID(e.nextSegment.Add(1) - 1) },
+		NextSegmentID: e.nextSegmentID,
+		Spare:         e.takeSpare,
 		Commit:        e.commitFlush,
 		Go:            e.goFlush,
 		Flushed:       e.flushed,
@@ -183,6 +190,7 @@ func (e *Engine) shutDown() error {
 	defer e.gate.Unlock()
 	e.closed.Store(true)
 	e.background.Wait()
+	e.dropSpares(true)
 	e.closeSnapshots()
 	var err error
 	if e.log != nil {
@@ -326,6 +334,7 @@ func (e *Engine) flushed(p *partition.Partition, r partition.Receipt, err error)
 		e.settle()
 		e.indexer.wake()
 		e.wakeCompactor()
+		e.wantSpares(r)
 		if err := e.truncateLog(); err != nil {
 			e.opts.Logger.Warn("truncating the log", "error", err)
 		}
@@ -416,6 +425,7 @@ func (e *Engine) tick(ctx context.Context) {
 			p.p.SealDue(e.opts.Now())
 		}
 		e.boundLog()
+		e.dropSpares(false)
 		e.settle()
 		e.indexer.wake() // what failed may be due again
 		e.wakeCompactor()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"runtime"
 	"runtime/pprof"
 	"sync"
 	"time"
@@ -12,10 +13,13 @@ type work string
 
 // The kinds of background work, those that go first before those that give way.
 const (
-	workTicker  work = "ticker"       // looks at ages, idle times, the log's size and what failed; short
-	workFlush   work = "flush"        // gives back memory and log: it waits for nobody; Options.Flushers at a time
-	workCodes   work = "index codes"  // loads index files and codes rows; one at a time
-	workCompact work = "compaction"   // one merge at a time, at Options.CompactShare; gives way to flushes
+	workTicker  work = "ticker"      // looks at ages, idle times, the log's size and what failed; short
+	workFlush   work = "flush"       // gives back memory and log: it waits for nobody; Options.Flushers at a time
+	workSpares  work = "spares"      // makes directories of segments ahead, for small flushes; short
+	workTrash   work = "trash"       // removes files that nobody reads any more
+	workCodes   work = "index codes" // loads index files and codes rows; one at a time
+	workCompact work = "compaction"  // one merge at a time, at Options.CompactShare; gives way to flushes
+	workTiny    work = "compaction of tiny segments"
 	workGraphs  work = "index graphs" // one graph at a time, by Options.IndexWorkers goroutines; gives way to flushes
 )
 
@@ -74,8 +78,9 @@ func (s *schedule) flush(n int) {
 	}
 }
 
-// yield lets flushes go first, for a moment. Work that takes long calls it now and then.
+// yield lets whoever waits for a processor have this one, and flushes go first, for a moment. Work that takes long calls it now and then.
 func (e *Engine) yield() {
+	runtime.Gosched()
 	s := &e.schedule
 	s.mu.Lock()
 	s.steps++

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/selkiedb/selkie/segment"
@@ -30,16 +31,51 @@ type CompactEdit struct {
 	Dead      []uint32 // rows of the added segment
 }
 
-// CompactDue merges what the limits ask for, one merge, and reports whether it did. One compaction of a partition runs at a time.
-func (p *Partition) CompactDue(ctx context.Context, l CompactLimits) (bool, error) {
-	p.compacting.Lock()
-	defer p.compacting.Unlock()
-	v := p.pin()
+// merging lists the segments that are being merged in the background, so that no two merges choose one.
+type merging struct {
+	mu   sync.Mutex // guards what follows; Clock.swap is locked under it
+	busy map[segment.ID]bool
+}
+
+// choose takes the segments that the limits ask to be merged, of those that nobody merges, and pins them.
+func (x *merging) choose(p *Partition, l CompactLimits, small bool) (v *version, in []candidateSegment, reason CompactReason) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	v = p.pinSealed() // under the lock: what another merge has replaced is either busy still, or not in it
+	idle := p.env.Now().Sub(time.Unix(0, p.lastFlush.Load()))
+	if small {
+		idle = 0
+	}
+	all := slices.DeleteFunc(p.candidates(v), func(c candidateSegment) bool { return x.busy[c.s.ID()] || small && c.bytes > smallInput })
+	in, reason = l.choose(all, idle)
+	if x.busy == nil {
+		x.busy = map[segment.ID]bool{}
+	}
+	for _, c := range in {
+		x.busy[c.s.ID()] = true
+	}
+	return v, in, reason
+}
+
+func (x *merging) end(in []candidateSegment) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, c := range in {
+		delete(x.busy, c.s.ID())
+	}
+}
+
+// CompactDue merges what the limits ask for, one merge, and reports whether it did. With small it looks at tiny segments only: two goroutines, one of
+// each kind, keep those from piling up behind a merge of large ones.
+func (p *Partition) CompactDue(ctx context.Context, l CompactLimits, small bool) (bool, error) {
+	p.compacting.RLock()
+	defer p.compacting.RUnlock()
+	v, in, reason := p.merging.choose(p, l, small)
 	defer v.unref()
-	in, reason := l.choose(p.candidates(v), p.env.Now().Sub(time.Unix(0, p.lastFlush.Load())))
 	if len(in) == 0 {
 		return false, nil
 	}
+	defer p.merging.end(in)
 	return true, p.compact(ctx, in, reason)
 }
 
@@ -47,7 +83,7 @@ func (p *Partition) CompactDue(ctx context.Context, l CompactLimits) (bool, erro
 func (p *Partition) Compact(ctx context.Context, l CompactLimits) error {
 	p.compacting.Lock()
 	defer p.compacting.Unlock()
-	v := p.pin()
+	v := p.pinSealed()
 	defer v.unref() // a drop meanwhile must not close what is being read
 	all := p.candidates(v)
 	for shard := range p.shards {
@@ -193,7 +229,14 @@ func (m *merge) build(ctx context.Context) error {
 	if m.order, err = segment.Order(ctx, p.Schema(), m.views); err != nil || len(m.order) == 0 {
 		return err
 	}
-	spec := segment.BuildSpec{ID: p.env.NextSegmentID(), Shard: m.in[0].shard, MinLSN: math.MaxUint64, Pace: p.env.Pace}
+	var bytes int64
+	for _, c := range m.in {
+		bytes += c.bytes
+	}
+	spec := segment.BuildSpec{ID: p.env.NextSegmentID(bytes <= SmallMerge), Shard: m.in[0].shard, MinLSN: math.MaxUint64}
+	if bytes > SmallMerge {
+		spec.Pace = p.env.Pace
+	}
 	for _, c := range m.in {
 		man := c.s.Manifest()
 		spec.MinLSN, spec.MaxLSN = min(spec.MinLSN, man.MinLSN), max(spec.MaxLSN, man.MaxLSN)

@@ -32,8 +32,19 @@ type CompactLimits struct {
 // maxInputs bounds what one merge reads: a file or two are open for each.
 const maxInputs = 64
 
-// firstTier is the size of a segment of the lowest tier, at most; each tier is FanIn times the one below it.
-const firstTier = 16 << 10
+// firstTier is the size of a segment of the lowest tier, at most; each tier is FanIn times the one below it. A merge of segments that small costs
+// its syncs, however few rows they hold, so firstFanIn times as many are merged at a time.
+const (
+	firstTier  = 16 << 10
+	firstFanIn = 2
+)
+
+const (
+	// smallInput is the greatest size of a segment that need not wait for a merge of large ones.
+	smallInput = 64 << 10
+	// SmallMerge is the size of what is read up to which a merge is so short that it is not paced.
+	SmallMerge = 256 << 10
+)
 
 // candidateSegment is what the choice looks at.
 type candidateSegment struct {
@@ -47,7 +58,7 @@ type candidateSegment struct {
 // choose picks segments of one shard that should become one, or nil. idle is the time since the partition's last flush.
 //
 // Each row is rewritten once a tier, so FanIn-fold growth costs log(size)/log(FanIn) writes of each byte, and at most FanIn-1
-// segments stand in a tier.
+// segments stand in a tier but the lowest.
 func (l CompactLimits) choose(all []candidateSegment, idle time.Duration) ([]candidateSegment, CompactReason) {
 	if l.FanIn < 2 {
 		return nil, ""
@@ -84,7 +95,7 @@ func (l CompactLimits) choose(all []candidateSegment, idle time.Duration) ([]can
 	return nil, ""
 }
 
-// chooseTier returns the segments of the lowest tier that holds FanIn of them, and of those below it. They ascend by size.
+// chooseTier returns the segments of the lowest tier that holds enough of them, and of those below it. They ascend by size.
 func (l CompactLimits) chooseTier(small []candidateSegment) []candidateSegment {
 	tier, inTier := int64(firstTier), 0
 	for i, c := range small {
@@ -92,7 +103,11 @@ func (l CompactLimits) chooseTier(small []candidateSegment) []candidateSegment {
 			tier *= int64(l.FanIn)
 			inTier = 0
 		}
-		if inTier++; inTier >= l.FanIn && (i+1 == len(small) || small[i+1].bytes > tier) {
+		fanIn := l.FanIn
+		if tier == firstTier {
+			fanIn *= firstFanIn
+		}
+		if inTier++; inTier >= fanIn && (i+1 == len(small) || small[i+1].bytes > tier) {
 			if in := l.fit(small[:i+1], l.TargetBytes); len(in) > 1 {
 				return in
 			}

@@ -28,11 +28,13 @@ func TestChoose(t *testing.T) {
 		reason CompactReason
 	}{
 		"nothing":                  {nil, time.Hour, 0, ""},
-		"three of a tier":          {same(3, tiny), 0, 0, ""},
-		"four of a tier":           {same(4, tiny), 0, 4, CompactTier},
-		"and larger ones":          {append(same(4, tiny), small, half), 0, 4, CompactTier},
+		"seven tiny ones":          {same(7, tiny), 0, 0, ""},
+		"eight tiny ones":          {same(8, tiny), 0, 8, CompactTier},
+		"three of a tier":          {same(3, small), 0, 0, ""},
+		"four of a tier":           {same(4, small), 0, 4, CompactTier},
+		"and larger ones":          {append(same(8, tiny), small, half), 0, 8, CompactTier},
 		"a tier and what is below": {append(same(4, small), tiny), 0, 5, CompactTier},
-		"in two shards":            {append(same(3, tiny), seg(1, 2_000, 1, 0)), 0, 0, ""},
+		"in two shards":            {append(same(7, tiny), seg(1, 2_000, 1, 0)), 0, 0, ""},
 		"large ones":               {same(9, half), time.Hour, 0, ""},
 		"when it is quiet":         {[]candidateSegment{tiny, small}, time.Minute, 2, CompactIdle},
 		"one alone":                {[]candidateSegment{tiny}, time.Hour, 0, ""},

@@ -119,7 +119,7 @@ type built struct {
 // flushOnce writes all that is sealing and commits it in one edit of the catalogue.
 //
 //  1. wait until the log holds all of it
-//  2. build each segment, sync it and the directory of segments, read it back
+//  2. build each segment, sync it and the directory of segments, read it back meanwhile
 //  3. commit one edit: the segments, the cuts, the tombstones of older segments. Commit point: the edit is synced
 //  4. swap sealed for sealing in the version, carrying over the tombstones that came meanwhile
 //
@@ -213,49 +213,70 @@ func (p *Partition) build(ctx context.Context, b *built, at uint64) error {
 func (p *Partition) write(
 	ctx context.Context, spec segment.BuildSpec, views []segment.View, order []segment.RowRef, at uint64,
 ) (_ segment.Manifest, _ *segment.Sealed, err error) {
-	fs, env, sch := p.env.FS, p.env, p.Schema()
+	fs, env := p.env.FS, p.env
 	none := segment.Manifest{}
 	dir := fs.PathJoin(env.SegmentsDir, spec.ID.String())
-	if err := fs.RemoveAll(dir); err != nil { // what a crash left, of a growing segment whose number came back
-		return none, nil, err
-	}
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
-		return none, nil, err
-	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, fs.RemoveAll(dir))
 		}
 	}()
-	spec.FS, spec.Dir, spec.Partition, spec.Schema, spec.Now = fs, dir, p.id, sch, env.Now()
-	man, err := segment.Build(ctx, spec, views, order)
+	if spec.Prepared = env.Spare(spec.ID); !spec.Prepared {
+		if err := fs.RemoveAll(dir); err != nil { // what a crash left, of a growing segment whose number came back
+			return none, nil, err
+		}
+		if err := fs.MkdirAll(dir, 0o755); err != nil {
+			return none, nil, err
+		}
+	}
+	spec.FS, spec.Dir, spec.Partition, spec.Schema, spec.Now = fs, dir, p.id, p.Schema(), env.Now()
+	man, synced, err := segment.BuildSyncing(ctx, spec, views, order)
 	if err != nil {
 		return none, nil, err
 	}
-	if man.Bytes() > smallSegment {
+	sealed, err := p.readBack(ctx, spec, man, at)
+	if err = errors.Join(err, synced()); err != nil {
+		if sealed != nil {
+			sealed.Unref()
+		}
+		return none, nil, err
+	}
+	return man, sealed, nil
+}
+
+// readBack opens a segment that was just written, and reads all of it.
+func (p *Partition) readBack(ctx context.Context, spec segment.BuildSpec, man segment.Manifest, at uint64) (_ *segment.Sealed, err error) {
+	fs, dir, sch := spec.FS, spec.Dir, spec.Schema
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("reading back: %w", err)
+		}
+	}()
+	small := man.Bytes() <= smallSegment
+	if !small {
 		// Through a cache of its own, so that its blocks do not drive out those that readers use.
 		cache := segment.NewCache(readBackCache)
 		defer cache.Close()
 		check, err := segment.Open(fs, dir, man, sch, cache, nil, at)
 		if err != nil {
-			return none, nil, fmt.Errorf("reading back: %w", err)
+			return nil, err
 		}
 		err = check.Verify(ctx)
 		check.Unref()
 		if err != nil {
-			return none, nil, fmt.Errorf("reading back: %w", err)
+			return nil, err
 		}
 	}
-	sealed, err := segment.Open(fs, dir, man, sch, env.Cache, nil, at)
-	if err == nil && man.Bytes() <= smallSegment {
+	sealed, err := segment.Open(fs, dir, man, sch, p.env.Cache, nil, at)
+	if err == nil && small {
 		if err = sealed.Verify(ctx); err != nil {
 			sealed.Unref()
 		}
 	}
 	if err != nil {
-		return none, nil, fmt.Errorf("reading back: %w", err)
+		return nil, err
 	}
-	return man, sealed, nil
+	return sealed, nil
 }
 
 func (p *Partition) flushEdit(v *version, builds []built, at uint64) (FlushEdit, int64) {

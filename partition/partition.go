@@ -32,7 +32,10 @@ type Env struct {
 	SegmentsDir string // holds a directory a sealed segment
 	TempDir     string // where files are built that get their name when they are whole
 
-	NextSegmentID func() segment.ID
+	// NextSegmentID gives out an identifier. To what may become a small segment it may give one for which segment.Prepare has made a directory; Spare
+	// tells whether, once: who asks uses the directory or removes it.
+	NextSegmentID func(small bool) segment.ID
+	Spare         func(id segment.ID) bool
 	// Catalogue is the place up to which the catalogue's edits are durable. Every record of the log carries it.
 	Catalogue func() uint64
 	// Refused is why writes are refused, or nil. Then no flush is begun: it would replace files that an edit of unknown fate may name.
@@ -48,7 +51,7 @@ type Env struct {
 	// Room is asked, before a compaction, for what it will take: memory, which may have to be waited for, and space on the disk. Nil: there is
 	// enough.
 	Room func(ctx context.Context, p *Partition, rows, bytes int64) (Room, error)
-	// Pace is called as a compaction writes; it may wait. Nil: as fast as it goes.
+	// Pace is called as a compaction of more than SmallMerge bytes writes; it may wait. Nil: as fast as it goes.
 	Pace func(bytes int)
 	// Compacted is told of each compaction.
 	Compacted func(p *Partition, r CompactReceipt, err error)
@@ -126,7 +129,8 @@ type Partition struct {
 
 	flush flushQueue
 
-	compacting sync.Mutex   // held by the one compaction that runs; outermost
+	compacting sync.RWMutex // held for writing by Compact, for reading by the merges of the background; outermost
+	merging    merging
 	committing sync.Mutex   // held from the look at the sealed segments' tombstones to the swap of what was committed; before the shards' locks
 	lastFlush  atomic.Int64 // Unix nanoseconds
 }
@@ -225,6 +229,19 @@ func (p *Partition) pin() *version {
 	return v
 }
 
+// pinSealed is pin for those who need the sealed segments alone, and may need them for long: it keeps no growing segment in memory whose rows have
+// been flushed meanwhile.
+func (p *Partition) pinSealed() *version {
+	v := p.pin()
+	defer v.unref()
+	only := &version{sealed: v.sealed}
+	for _, s := range only.sealed {
+		s.Ref()
+	}
+	only.refs.Store(1)
+	return only
+}
+
 // Close gives the partition's segments back. Writers and flushes must have ended; snapshots live on.
 func (p *Partition) Close() {
 	p.lockAll()
@@ -235,7 +252,7 @@ func (p *Partition) Close() {
 
 // Sealed lists the sealed segments of the moment. They stay open until release is called.
 func (p *Partition) Sealed() (segments []*segment.Sealed, release func()) {
-	v := p.pin()
+	v := p.pinSealed()
 	return v.sealed, v.unref
 }
 

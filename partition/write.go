@@ -512,7 +512,7 @@ func (a *application) makeRoom() error {
 			p.sealShard(shard, SealFull)
 		}
 		p.change(func(next *version) {
-			next.growing[shard] = segment.NewGrowing(a.env.NextSegmentID(), p.Schema(), a.env.Now())
+			next.growing[shard] = segment.NewGrowing(a.env.NextSegmentID(true), p.Schema(), a.env.Now())
 		})
 		return nil
 	})

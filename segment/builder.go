@@ -133,6 +133,7 @@ func mergeRefs(a, b []RowRef, keys []column.Keys) []RowRef {
 type BuildSpec struct {
 	FS        vfs.FS
 	Dir       string // an existing, empty directory; its files are synced, the directory and its parent too
+	Prepared  bool   // Prepare made the directory
 	ID        ID
 	Partition uint64
 	Shard     int
@@ -149,10 +150,20 @@ type BuildSpec struct {
 // Steps, each a possible end by error or crash, all harmless, because no catalogue names the directory:
 //  1. write the vectors' table, if it is one of its own
 //  2. write the other fields, the key filter and the meta
-//  3. sync the files, the directory and its parent, side by side
-func Build(ctx context.Context, spec BuildSpec, views []View, order []RowRef) (_ Manifest, err error) {
+//  3. sync the files, and, unless they and all that is in them was there before, the directory and its parent, side by side
+func Build(ctx context.Context, spec BuildSpec, views []View, order []RowRef) (Manifest, error) {
+	m, synced, err := BuildSyncing(ctx, spec, views, order)
+	if err == nil {
+		err = synced()
+	}
+	return m, err
+}
+
+// BuildSyncing is Build, but returns when step 3 has begun: the files can be read meanwhile. synced waits for its end. Without an error it must be
+// called, before anything else is done to the directory.
+func BuildSyncing(ctx context.Context, spec BuildSpec, views []View, order []RowRef) (_ Manifest, synced func() error, err error) {
 	if len(order) == 0 || len(order) > MaxRows {
-		return Manifest{}, fmt.Errorf("segment %s: %d rows, between 1 and %d expected", spec.ID, len(order), int64(MaxRows))
+		return Manifest{}, nil, fmt.Errorf("segment %s: %d rows, between 1 and %d expected", spec.ID, len(order), int64(MaxRows))
 	}
 	b := &builder{ctx: ctx, spec: spec, views: views, order: order}
 	b.meta = Meta{
@@ -182,7 +193,7 @@ func Build(ctx context.Context, spec BuildSpec, views []View, order []RowRef) (_
 	if b.meta.split {
 		size, err := b.writeTable(vectorsFile, false, vectors, nil)
 		if err != nil {
-			return Manifest{}, err
+			return Manifest{}, nil, err
 		}
 		out.Files = append(out.Files, File{vectorsFile, size})
 	}
@@ -198,12 +209,15 @@ func Build(ctx context.Context, spec BuildSpec, views []View, order []RowRef) (_
 		return t.put(tableKey(nil, kindMeta, 0, 0), raw)
 	})
 	if err != nil {
-		return Manifest{}, err
+		return Manifest{}, nil, err
 	}
 	out.Files = append(out.Files, File{rowsFile, size})
 	files := b.files
 	b.files = nil
-	return out, syncAll(spec.FS, files, spec.Dir, spec.FS.PathDir(spec.Dir))
+	if spec.Prepared && !b.meta.split {
+		return out, syncAll(spec.FS, files), nil
+	}
+	return out, syncAll(spec.FS, files, spec.Dir, spec.FS.PathDir(spec.Dir)), nil
 }
 
 func syncDir(fs vfs.FS, dir string) error {
@@ -240,7 +254,7 @@ func (b *builder) abort() {
 
 func (b *builder) writeTable(name string, compress bool, fields []*schema.Field, tail func(*tableWriter) error) (int64, error) {
 	path := b.spec.FS.PathJoin(b.spec.Dir, name)
-	t, err := createTable(b.spec.FS, path, compress)
+	t, err := createTable(b.spec.FS, path, b.spec.Prepared && name == rowsFile, compress)
 	if err != nil {
 		return 0, err
 	}

@@ -14,9 +14,9 @@ type heldFile struct{ vfs.File }
 func (heldFile) Sync() error  { return nil }
 func (heldFile) Close() error { return nil }
 
-// syncAll syncs and closes files, and syncs directories, side by side: a file system makes one commit of its journal of them, where one after
-// the other each costs one.
-func syncAll(fs vfs.FS, files []vfs.File, dirs ...string) error {
+// syncAll begins to sync and close files, and to sync directories, side by side: a file system makes one commit of its journal of them, where one
+// after the other each costs one. wait waits for the end.
+func syncAll(fs vfs.FS, files []vfs.File, dirs ...string) (wait func() error) {
 	errs := make([]error, len(files)+len(dirs))
 	var wg sync.WaitGroup
 	for i, f := range files {
@@ -25,6 +25,8 @@ func syncAll(fs vfs.FS, files []vfs.File, dirs ...string) error {
 	for i, dir := range dirs {
 		wg.Go(func() { errs[len(files)+i] = syncDir(fs, dir) })
 	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return func() error {
+		wg.Wait()
+		return errors.Join(errs...)
+	}
 }

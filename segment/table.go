@@ -84,8 +84,13 @@ type tableWriter struct {
 	w    *sstable.Writer
 }
 
-func createTable(fs vfs.FS, path string, compress bool) (*tableWriter, error) {
-	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
+// createTable begins a table in a new file, or in one that is there and empty.
+func createTable(fs vfs.FS, path string, there, compress bool) (*tableWriter, error) {
+	create := fs.Create
+	if there {
+		create = func(path string, c vfs.DiskWriteCategory) (vfs.File, error) { return fs.OpenReadWrite(path, c) }
+	}
+	f, err := create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, err
 	}
