@@ -274,7 +274,7 @@ func (x *indexer) work(ctx context.Context, slow bool, def *index, s *segment.Se
 			o.Events.IndexRejected(IndexRejectEvent{Segment: uint64(s.ID()), Index: def.def.Name, Err: translate(err)})
 		}
 	}
-	_, release, err := x.e.buildRoom(ctx, need.Codes, need.Codes)
+	release, err := x.e.codeRoom(ctx, need)
 	if err != nil {
 		return false, err
 	}

@@ -200,6 +200,24 @@ func (e *Engine) buildRoom(ctx context.Context, least, most int64) (granted int6
 	return granted, release, nil
 }
 
+// codeRoom waits for the memory of a segment's codes, and until there is room for its graph besides: codes that fill the memory would never get
+// graphs, and stay. release gives it back.
+func (e *Engine) codeRoom(ctx context.Context, need segment.IndexNeed) (release func(), err error) {
+	m := e.env.Memory
+	graph := need.Least
+	if need.Codes+graph > m.Most(memory.Builds) {
+		graph = 0 // it gets none
+	}
+	if _, err := m.Acquire(ctx, memory.Builds, need.Codes+graph, need.Codes+graph); err != nil {
+		return nil, err
+	}
+	m.Add(memory.Builds, -graph)
+	return func() {
+		e.settle() // first: the codes are held by the segment now
+		m.Add(memory.Builds, -need.Codes)
+	}, nil
+}
+
 // mergeRow is the memory that a merge of segments takes for each row: its place in the order and in the output, keys, the key filter.
 const mergeRow = 64
 
@@ -265,7 +283,9 @@ func (e *Engine) compactRoom(ctx context.Context, p *partition.Partition, rows, 
 	if err != nil {
 		return partition.Room{}, err
 	}
-	e.pacer.begin(e.foreground())
+	if bytes > partition.SmallMerge {
+		e.pacer.begin(e.foreground())
+	}
 	room := partition.Room{IndexMemory: e.opts.IndexBuildBytes, Release: func() {
 		e.settle()
 		m.Add(memory.Builds, -granted)

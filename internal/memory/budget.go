@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Component is a use of memory.
@@ -71,6 +72,9 @@ type Budget struct {
 	now    int           // how many wait now
 	change chan struct{} // closed and renewed when memory comes back
 }
+
+// reclaimPause is how long one who waits lets pass before memory is given back for it again.
+const reclaimPause = 100 * time.Millisecond
 
 // New makes an account of limit bytes, 0 for none. held bytes of it are promised to Growing and Cache, which have bounds of their own: nobody
 // else gets them.
@@ -141,8 +145,8 @@ func (b *Budget) Free(c Component) (bytes int64, ok bool) {
 }
 
 // Acquire waits until at least least bytes are to be had, and takes as many up to most; the caller gives them back with Add. Without a limit it
-// takes most. A build that would be the only one gets its least whatever others keep, if they cannot give it back: it may be what they wait for.
-// The error wraps ErrTooSmall if least could never be had, or ctx.Err().
+// takes most. A build that would be the only one gets its least if others keep too much for good, and cannot give it back: it may be what they wait
+// for. The error wraps ErrTooSmall if least could never be had, or ctx.Err().
 func (b *Budget) Acquire(ctx context.Context, c Component, least, most int64) (granted int64, err error) {
 	if b.limit > 0 && least > b.Most(c) {
 		return 0, fmt.Errorf("%w: %d bytes are needed, %s get %d of %d at most", ErrTooSmall, least, c, b.Most(c), b.limit)
@@ -156,19 +160,27 @@ func (b *Budget) Acquire(ctx context.Context, c Component, least, most int64) (g
 	if b.Waits != nil {
 		b.Waits(c, least)
 	}
+	var asked time.Time
 	for {
 		if err := ctx.Err(); err != nil {
 			return 0, fmt.Errorf("waiting for %d bytes of memory for %s: %w", least, c, err)
 		}
-		b.reclaim(c, least)
+		var again <-chan time.Time
+		if since := time.Since(asked); since >= reclaimPause {
+			asked = time.Now()
+			b.reclaim(c, least)
+		} else { // each search gives something back, and would lose what it keeps of rows for the next one
+			again = time.After(reclaimPause - since)
+		}
 		if granted, change = b.try(c, least, most); change == nil {
 			return granted, nil
 		}
-		if c == Builds && b.first(least) {
+		if c == Builds && b.only(least) {
 			return least, nil
 		}
 		select {
 		case <-change:
+		case <-again:
 		case <-b.Closing:
 			return 0, ErrClosing
 		case <-ctx.Done():
@@ -200,11 +212,11 @@ func (b *Budget) try(c Component, least, most int64) (int64, chan struct{}) {
 	return granted, nil
 }
 
-// first takes least bytes for a build, whatever is free, if there is none, and nothing that comes back by itself.
-func (b *Budget) first(least int64) bool {
+// only takes least bytes for a build, if there is none and they would not be free if all that comes back by itself came back.
+func (b *Budget) only(least int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.use[Builds]+b.use[Queries]+b.use[Writes] > 0 {
+	if b.use[Builds] > 0 || b.free(Builds)+b.use[Queries]+b.use[Writes] >= least {
 		return false
 	}
 	b.set(Builds, least)

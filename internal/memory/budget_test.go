@@ -117,3 +117,21 @@ func TestManyAtOnce(t *testing.T) {
 	require.Zero(t, use.Total())
 	require.LessOrEqual(t, peak, int64(1000))
 }
+
+// A build does not wait for queries whose memory would not be enough for it; it waits for those whose would.
+func TestOnlyBuild(t *testing.T) {
+	b := memory.New(1000, 200)
+	b.Set(memory.Indexes, 600)
+	b.Set(memory.Queries, 50)
+	n, err := b.Acquire(t.Context(), memory.Builds, 300, 500)
+	require.NoError(t, err)
+	require.EqualValues(t, 300, n)
+	b.Add(memory.Builds, -n)
+
+	b.Set(memory.Indexes, 400)
+	b.Set(memory.Queries, 250)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.Waits = func(memory.Component, int64) { cancel() }
+	_, err = b.Acquire(ctx, memory.Builds, 300, 500)
+	require.ErrorIs(t, err, context.Canceled)
+}
