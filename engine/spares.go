@@ -27,7 +27,7 @@ const (
 	// spareMost bounds those that were given to segments whose rows died before they were flushed.
 	spareMost = 64
 	// spareAfter is how many small flushes must follow each other within sparePause.
-	spareAfter = 3
+	spareAfter = 8
 	sparePause = time.Second
 	// spareBytes is what a flush writes at most for which a sync more or less says something.
 	spareBytes = 256 << 10

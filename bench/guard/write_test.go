@@ -133,4 +133,15 @@ func TestWrites(t *testing.T) {
 	costs.check(t, "reopen/syncs", float64(c.syncs), fewer, 0)
 	costs.check(t, "reopen/bytes", float64(c.written), fewer, 1)
 	costs.check(t, "reopen/opens", float64(c.opens), fewer, 0)
+
+	s.part, err = coll.Partition(engine.DefaultPartition)
+	require.NoError(t, err)
+	next = int(id) + 1
+	many := s.fs.now()
+	const flushes = 200 // directories are made ahead after some
+	for range flushes {
+		insert(1)(0)
+		s.flush(t)
+	}
+	costs.check(t, "flush-1-again/syncs", float64(s.fs.now().since(many).syncs)/flushes, fewer, 10)
 }
