@@ -299,3 +299,24 @@ func BenchmarkFlushEveryInsert(b *testing.B) {
 		require.NoError(b, eng.Close())
 	}
 }
+
+// BenchmarkIterate walks over 200,000 rows of a sealed segment in the order of their keys, vectors included.
+func BenchmarkIterate(b *testing.B) {
+	const rows = 200_000
+	eng, c := benchCollection(b, b.TempDir(), nil, nil)
+	vectors := benchVectors(50_000)
+	insertLoop(b, c, vectors, 0, rows/50_000, 50_000, 1)
+	_, err := c.Flush(context.Background())
+	require.NoError(b, err)
+	n := 0
+	for b.Loop() {
+		for _, err := range c.All(context.Background(), "vector") {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "rows/s")
+	require.NoError(b, eng.Close())
+}
