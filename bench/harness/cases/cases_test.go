@@ -149,7 +149,7 @@ func TestStores(t *testing.T) {
 		t.Skip("it waits for the disk often")
 	}
 	b, records, said := bench(t, "selkie,plain-file")
-	for _, name := range []string{"ingest", "flush", "searchable", "reopen", "get", "count", "iterate", "delete", "upsert", "flush-each", "flush-many", "mixed", "backup", "checkpoint"} {
+	for _, name := range []string{"ingest", "flush", "searchable", "reopen", "get", "count", "iterate", "delete", "upsert", "flush-each", "flush-many", "mixed", "backup", "checkpoint", "text"} {
 		*records = nil
 		require.NoError(t, run(t, name, b), "%s: %s", name, said)
 		require.NotEmpty(t, *records, name)

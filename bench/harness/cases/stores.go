@@ -49,6 +49,7 @@ func storeCases() []Case {
 		simple("merge", "the index of two segments' rows, made of theirs by a compaction, beside one that is built anew; halves, and nine tenths with one", 3, mergeTasks),
 		simple("backup", "a backup to a file and a store restored from it, beside plain writes of as many bytes", 3, backupTasks),
 		simple("checkpoint", "a checkpoint while another goroutine inserts", 3, checkpointTasks),
+		simple("text", "searches of texts by words (BM25), by vectors, and by both", 3, textTasks),
 		simple("upsert", "upserts of 1,000 rows a call, growing and sealed", 3, changeTasks("upsert")),
 	}
 }
@@ -478,4 +479,20 @@ func (b *Bench) reopenOnce(ctx context.Context, c *contender, set *dataset.Set, 
 	}
 	c.proc = proc
 	return proc.Call("reopen", setArgs(set, result.Params{"folder": "filled", "rows": params["rows"]}), nil)
+}
+
+func textTasks(b *Bench, set *dataset.Set) []task {
+	rows, count := min(100_000, set.Rows), "300"
+	if b.Quick {
+		rows, count = min(2000, set.Rows), "20"
+	}
+	all := []task{{verb: "text", params: result.Params{"by": "vector"}}}
+	for _, words := range []string{"rare", "mixed", "common"} {
+		all = append(all, task{verb: "text", params: result.Params{"by": "text", "words": words}}, task{verb: "text", params: result.Params{"by": "both", "words": words}})
+	}
+	for i := range all {
+		all[i].params["rows"] = strconv.Itoa(rows)
+		all[i].hidden, all[i].figure = result.Params{"count": count}, result.P50
+	}
+	return all
 }

@@ -39,6 +39,7 @@ import (
 //	filter      percent, kind, count             times; recall
 //	flush-many  count                            the same beside searches, plain syncs and a store of one flush
 //	backup      rows, restore                    see backup
+//	text        rows, by, words, count           times of searches by words, by vectors, or by both
 //	checkpoint  rows, batch, count               times of checkpoints while batches are inserted; inserted
 //	mixed       rows, batch, count, writer       times of searches while batches are inserted (writer=1); inserted
 func (s *selkie) operate(ctx context.Context, verb string, args worker.Args, progress func(done, of int)) (worker.Args, error) {
@@ -49,7 +50,7 @@ func (s *selkie) operate(ctx context.Context, verb string, args worker.Args, pro
 		"ingest": s.ingest, "flush": s.flush, "searchable": s.searchable, "reopen": s.reopen, "get": s.get,
 		"count": s.count, "iterate": s.iterate, "delete": s.deleteRows, "upsert": s.upsertRows, "finish": s.finish,
 		"flush-each": s.flushEach, "flush-many": s.flushMany, "mixed": s.mixed, "merge": s.merge, "stock": s.stock, "filter": s.filter,
-		"backup": s.backup, "checkpoint": s.checkpoint,
+		"backup": s.backup, "checkpoint": s.checkpoint, "text": s.text,
 		"fill": func(ctx context.Context, args worker.Args) (worker.Args, error) { return s.fill(ctx, args, progress) },
 	}
 	operation, ok := operations[verb]

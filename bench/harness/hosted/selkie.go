@@ -28,6 +28,7 @@ type selkie struct {
 	part *engine.Partition
 
 	filtered *filtered       // see withAttributes
+	texts    *texts          // see withTexts
 	fields   *dataset.Fields // nil without fields to filter by
 
 	stores int // numbers the folders of stores that operations make
@@ -285,8 +286,8 @@ func (s *selkie) withFilters(ctx context.Context, k int, args worker.Args, filte
 }
 
 func (s *selkie) close() error {
-	err := s.filtered.close()
-	s.filtered = nil
+	err := joined(s.filtered.close(), s.texts.close())
+	s.filtered, s.texts = nil, nil
 	if s.eng == nil {
 		return err
 	}
