@@ -83,9 +83,14 @@ func (s *searcher) windowBM25(w uint32, p vector.BM25Params, lengths []float32) 
 		}
 	}
 	s.stats.Postings += postings
+	if postings < n/sparseWindow {
+		s.pushTouched(w * windowRows)
+		return
+	}
 	scores := s.scores[:n]
+	no := float32(math.NaN()) // enters no list
 	for i := range scores {
-		scores[i] = float32(math.NaN()) // enters no list
+		scores[i] = no
 		if sum := s.sums[i]; sum > 0 && s.live[i/64]>>(i%64)&1 != 0 {
 			scores[i] = clamp(sum)
 			s.stats.Exact++
@@ -93,4 +98,23 @@ func (s *searcher) windowBM25(w uint32, p vector.BM25Params, lengths []float32) 
 	}
 	clear(s.sums[:])
 	s.top.PushBlock(scores, w*windowRows, nil)
+}
+
+// sparseWindow is the share of a window's rows up to which those that have a posting are looked at one by one: looking at all takes about as long.
+const sparseWindow = 4
+
+// pushTouched offers the rows that have a sum, and clears the sums.
+func (s *searcher) pushTouched(first uint32) {
+	for _, i := range s.active {
+		l := &s.lists[i]
+		for _, r := range s.ix.locals[l.lo:l.hi] {
+			at := int(r) % windowRows
+			sum := s.sums[at]
+			s.sums[at] = 0
+			if sum > 0 && s.live[at/64]>>(at%64)&1 != 0 {
+				s.top.Push(clamp(sum), first+uint32(at))
+				s.stats.Exact++
+			}
+		}
+	}
 }
