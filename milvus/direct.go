@@ -13,13 +13,18 @@ import (
 )
 
 // Direct gives a client whose calls are function calls: messages are copied, not written to a connection. It is the quickest way to speak
-// the protocol within the process; SDKs, which want a connection, take InProcess.Dialer.
+// the protocol within the process; Whoever wants a connection takes InProcess.Conn, an SDK
+// that makes its own InProcess.Dialer.
 func (s *Server) Direct() milvuspb.MilvusServiceClient {
+	return milvuspb.NewMilvusServiceClient(newDirect(s))
+}
+
+func newDirect(s *Server) *direct {
 	d := &direct{server: s, methods: map[string]grpc.MethodDesc{}}
 	for _, m := range milvuspb.MilvusService_ServiceDesc.Methods {
 		d.methods["/"+milvuspb.MilvusService_ServiceDesc.ServiceName+"/"+m.MethodName] = m
 	}
-	return milvuspb.NewMilvusServiceClient(d)
+	return d
 }
 
 // direct is a connection that is none. The limits of messages are not looked at, the token is.

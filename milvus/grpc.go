@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/milvus-io/milvus-proto/go-api/v2/milvuspb"
@@ -19,6 +21,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/proto"
 )
 
 // NewGRPC makes a gRPC server that answers the protocol, with the limits of the server's options. Further options may add credentials,
@@ -77,20 +80,30 @@ func (s *Server) authenticate(ctx context.Context) error {
 	return nil
 }
 
-// pipeBytes is the buffer of a connection in memory.
-const pipeBytes = 1 << 20
+const (
+	pipeBytes   = 1 << 20 // the buffer of a connection in memory
+	windowBytes = 8 << 20 // of such a connection and its streams: fixed, so that none is looked for by pings
+)
 
-// InProcess serves within the process, over connections in memory: no port, no file. Dial it with Dialer, or get a connection of Conn.
+// InProcess serves within the process: no port, no file. Conn makes connections whose calls are function calls; Dialer makes ones over memory, for SDKs
+// that connect by themselves.
 type InProcess struct {
 	server   *grpc.Server
 	listener *bufconn.Listener
 	done     chan error
 	opts     Options
+	direct   *direct
+
+	calls  sync.RWMutex // held for reading by each call of Conn; guards closed
+	closed bool
 }
 
 // ServeInProcess starts to serve within the process.
 func (s *Server) ServeInProcess() *InProcess {
-	p := &InProcess{server: s.NewGRPC(), listener: bufconn.Listen(pipeBytes), done: make(chan error, 1), opts: s.opts}
+	p := &InProcess{
+		server:   s.NewGRPC(grpc.InitialWindowSize(windowBytes), grpc.InitialConnWindowSize(windowBytes)),
+		listener: bufconn.Listen(pipeBytes), done: make(chan error, 1), opts: s.opts, direct: newDirect(s),
+	}
 	go func() { p.done <- p.server.Serve(p.listener) }()
 	return p
 }
@@ -101,18 +114,33 @@ func (p *InProcess) Dialer(ctx context.Context, _ string) (net.Conn, error) {
 	return p.listener.DialContext(ctx)
 }
 
-// Conn makes a client's connection.
+// Conn makes a client's connection. Its calls run in the caller's goroutine, behind whatever interceptors are given; messages are copied, and not
+// written to any connection.
 func (p *InProcess) Conn(more ...grpc.DialOption) (*grpc.ClientConn, error) {
-	return grpc.NewClient("passthrough:///selkie", append([]grpc.DialOption{
-		grpc.WithContextDialer(p.Dialer), grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(p.opts.MaxSendBytes), grpc.MaxCallSendMsgSize(p.opts.MaxRecvBytes)),
-	}, more...)...)
+	o := []grpc.DialOption{grpc.WithContextDialer(p.Dialer), grpc.WithTransportCredentials(insecure.NewCredentials())}
+	return grpc.NewClient("passthrough:///selkie", append(append(o, more...), grpc.WithChainUnaryInterceptor(p.call))...)
+}
+
+// call stands in for the connection.
+func (p *InProcess) call(ctx context.Context, method string, req, reply any, _ *grpc.ClientConn, _ grpc.UnaryInvoker, _ ...grpc.CallOption) error {
+	p.calls.RLock()
+	defer p.calls.RUnlock()
+	if p.closed {
+		return grpcstatus.Error(codes.Unavailable, "the server is closed")
+	}
+	if n := proto.Size(req.(proto.Message)); n > p.opts.MaxRecvBytes {
+		return grpcstatus.Errorf(codes.ResourceExhausted, "a request of %d bytes is larger than %d", n, p.opts.MaxRecvBytes)
+	}
+	return p.direct.Invoke(ctx, method, req, reply)
 }
 
 // Close lets calls come to their end and closes all connections.
 func (p *InProcess) Close() error {
+	p.calls.Lock()
+	p.closed = true
+	p.calls.Unlock()
 	p.server.GracefulStop()
-	if err := <-p.done; err != nil {
+	if err := <-p.done; err != nil && !errors.Is(err, grpc.ErrServerStopped) { // it had not begun
 		return fmt.Errorf("serving in memory: %w", err)
 	}
 	return nil

@@ -11,6 +11,8 @@ import (
 	"github.com/milvus-io/milvus-proto/go-api/v2/schemapb"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/selkiedb/selkie/engine"
@@ -19,11 +21,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fixture is a store in memory with a client of its server.
+// fixture is a store in memory with a client of its server, by a connection over memory.
 type fixture struct {
 	milvuspb.MilvusServiceClient
-	eng *engine.Engine
-	srv *milvus.Server
+	eng    *engine.Engine
+	srv    *milvus.Server
+	inside *milvus.InProcess
 }
 
 func open(t testing.TB, o *milvus.Options) *fixture {
@@ -41,10 +44,11 @@ func serve(t testing.TB, eng *engine.Engine, o *milvus.Options) *fixture {
 	t.Cleanup(func() { require.NoError(t, srv.Close()) })
 	inside := srv.ServeInProcess()
 	t.Cleanup(func() { require.NoError(t, inside.Close()) })
-	conn, err := inside.Conn()
+	wire, err := grpc.NewClient("passthrough:///selkie", grpc.WithContextDialer(inside.Dialer), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(256<<20), grpc.MaxCallSendMsgSize(1<<30)))
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, conn.Close()) })
-	return &fixture{milvuspb.NewMilvusServiceClient(conn), eng, srv}
+	t.Cleanup(func() { require.NoError(t, wire.Close()) })
+	return &fixture{milvuspb.NewMilvusServiceClient(wire), eng, srv, inside}
 }
 
 func within(t testing.TB) context.Context {
