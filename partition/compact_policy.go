@@ -64,10 +64,15 @@ func (l CompactLimits) choose(all []candidateSegment, idle time.Duration) ([]can
 		return nil, ""
 	}
 	byShard := map[int][]candidateSegment{}
-	for _, c := range all {
-		// The dead rows of a tiny segment go when it is merged with others.
-		if dead := float64(c.rows - c.live); c.live == 0 || c.bytes > firstTier && dead > l.DeadShare*float64(c.rows) {
+	var dying []candidateSegment // the one with the greatest share of dead rows beyond the limit
+	share := l.DeadShare
+	for i, c := range all {
+		if c.live == 0 {
 			return []candidateSegment{c}, CompactDead
+		}
+		// The dead rows of a tiny segment go when it is merged with others.
+		if dead := float64(c.rows-c.live) / float64(c.rows); c.bytes > firstTier && dead > share {
+			dying, share = all[i:i+1], dead
 		}
 		if c.bytes < l.TargetBytes/2 && c.rows < l.TargetRows/2 {
 			byShard[c.shard] = append(byShard[c.shard], c)
@@ -86,8 +91,13 @@ func (l CompactLimits) choose(all []candidateSegment, idle time.Duration) ([]can
 		if in := l.chooseTier(small); in != nil {
 			return in, CompactTier
 		}
+	}
+	if len(dying) > 0 { // after the tiers: what rids many segments of their dead rows at once goes first
+		return dying, CompactDead
+	}
+	for _, shard := range shards {
 		if l.Idle > 0 && idle >= l.Idle {
-			if in := l.fit(small, l.IdleBytes); len(in) > 1 {
+			if in := l.fit(byShard[shard], l.IdleBytes); len(in) > 1 {
 				return in, CompactIdle
 			}
 		}

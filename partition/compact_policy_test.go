@@ -43,6 +43,8 @@ func TestChoose(t *testing.T) {
 		"no more rows":             {same(4, seg(0, 100<<20, 900_000, 0)), 0, 2, CompactTier},
 		"a fifth dead":             {[]candidateSegment{seg(0, 1<<20, 100, 20)}, 0, 0, ""},
 		"more than a fifth":        {[]candidateSegment{tiny, seg(0, 1<<20, 100, 21)}, 0, 1, CompactDead},
+		"the worst of them":        {[]candidateSegment{seg(0, 1<<20, 100, 21), seg(0, 2<<30, 100, 40), seg(0, 1<<20, 100, 30)}, 0, 1, CompactDead},
+		"a tier before the dead":   {append(same(4, small), seg(0, 1<<20, 100, 21)), 0, 4, CompactTier},
 		"a large one":              {[]candidateSegment{seg(0, 2<<30, 100, 21)}, 0, 1, CompactDead},
 		"a tiny one":               {[]candidateSegment{seg(0, 2_000, 4, 3)}, 0, 0, ""},
 		"all dead":                 {[]candidateSegment{seg(0, 2_000, 4, 4)}, 0, 1, CompactDead},
@@ -54,6 +56,8 @@ func TestChoose(t *testing.T) {
 			require.Equal(t, c.reason, reason)
 		})
 	}
-	in, _ := CompactLimits{}.choose(same(100, tiny), time.Hour)
+	in, _ := l.choose([]candidateSegment{seg(0, 1<<20, 100, 21), seg(0, 2<<30, 100, 40), seg(0, 1<<20, 100, 30)}, 0)
+	require.EqualValues(t, 60, in[0].live, "the one with the greatest share of dead rows")
+	in, _ = CompactLimits{}.choose(same(100, tiny), time.Hour)
 	require.Empty(t, in, "the zero value merges nothing")
 }
