@@ -3,7 +3,7 @@
 //
 //	eng, err := engine.Open("data", nil)
 //	srv, err := milvus.New(eng, nil)
-//	inside := srv.ServeInProcess()       // no port: give inside.Dialer to an SDK
+//	inside := srv.ServeInProcess()       // no port: inside.Conn, or inside.Dialer for an SDK
 //	defer inside.Close()
 //
 //	listener, err := net.Listen("tcp", "127.0.0.1:19530")
