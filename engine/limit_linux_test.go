@@ -34,9 +34,9 @@ type limited struct {
 }
 
 // TestHardMemoryLimit: a child process in a control group takes in many times its budget, indexes it, and searches it meanwhile. The system kills
-// it at the group's limit, which is thrice the budget and what the program takes by itself; where no group can be made, the child counts its own
-// anonymous memory. With -long it is of the size that users of small machines have: 2 million rows of 100 dimensions, a budget of 256 MiB, a limit
-// of 768 MiB.
+// it at the group's limit, which is twice the budget and, of the small one, what the program takes by itself; where no group can be made, the child
+// counts its own anonymous memory. With -long it is of the size that users of small machines have: 2 million rows of 100 dimensions, a budget of 256
+// MiB, a limit of 512 MiB.
 func TestHardMemoryLimit(t *testing.T) {
 	if thinner > 1 {
 		t.Skip("the race detector needs several times the memory")
@@ -44,7 +44,7 @@ func TestHardMemoryLimit(t *testing.T) {
 	l := limited{budget: 32 << 20, limit: 112 << 20, rows: 150_000, dim: 48}
 	switch {
 	case *long:
-		l = limited{budget: 256 << 20, limit: 768 << 20, rows: 2_000_000, dim: 100}
+		l = limited{budget: 256 << 20, limit: 512 << 20, rows: 2_000_000, dim: 100}
 	case testing.Short():
 		l.rows = 40_000
 	}

@@ -56,7 +56,7 @@ type Options struct {
 	// that were least used are mapped instead of loaded; segments are kept so small that their indexes can be built. A batch or a read that could
 	// never fit is refused with ErrTooLarge. GrowingBytes, CacheBytes, SegmentBytes and BatchBytes follow from it where they are not given; at
 	// least 16 MiB. The program itself, what the collector has not taken back yet and mapped files come on top: set GOMEMLIMIT to the budget, and the
-	// limit of the process to three times as much. Default 0: no common bound; then the bounds of the parts hold, and indexes
+	// limit of the process to twice as much, and 64 MiB more where that is little. Default 0: no common bound; then the bounds of the parts hold, and indexes
 	// and their builds take what they need.
 	MemoryBudget int64
 	// SegmentBytes is the size of its values at which a growing segment is sealed. Default 128 MiB; negative: no limit.
