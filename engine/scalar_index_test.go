@@ -101,7 +101,7 @@ func TestScalarIndex(t *testing.T) {
 	require.NoError(t, c.WaitIndexed(ctx))
 	require.Equal(t, []string{"index"}, wayOf(t, c, "number == 7", 6))
 	require.NoError(t, c.DropIndex(ctx, "text"))
-	require.Len(t, indexFiles(t, fs), 2)
+	require.Eventually(t, func() bool { return len(indexFiles(t, fs)) == 2 }, waitLong, waitStep, "merged segments are removed soon")
 	require.Equal(t, []string{"values"}, wayOf(t, c, "text == 't1'", 22))
 	require.NoError(t, eng.Close())
 

@@ -79,9 +79,16 @@ func TestSnapshotsThroughALife(t *testing.T) {
 	m = s.eng.Metrics()
 	require.Zero(t, m.Snapshots)
 	require.Zero(t, m.SnapshotDiskBytes+m.SnapshotMemoryBytes)
-	dirs, err := mem.List(imageDir + "/seg")
-	require.NoError(t, err)
-	require.Len(t, dirs, m.Segments.Segments, "segments that ended are gone from the disk")
+	require.Eventually(t, func() bool {
+		dirs, err := mem.List(imageDir + "/seg")
+		segments := 0
+		for _, d := range dirs {
+			if files, err := mem.List(imageDir + "/seg/" + d); err == nil && len(files) > 0 { // else it was made ahead
+				segments++
+			}
+		}
+		return err == nil && segments == m.Segments.Segments
+	}, waitLong, waitStep, "segments that ended are gone from the disk")
 	require.NoError(t, s.close())
 }
 

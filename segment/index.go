@@ -277,6 +277,9 @@ func (s *Sealed) LoadIndex(ctx context.Context, spec IndexSpec, mapped bool) err
 	if err := spec.check(); err != nil {
 		return err
 	}
+	if !mapped && !spec.scalar() {
+		s.mapFirst(spec)
+	}
 	var ix fieldIndex = emptyIndex{}
 	var size int64
 	var err error

@@ -52,24 +52,39 @@ func (s *Sealed) early(ctx context.Context, f *schema.Field, q *vector.Query) *a
 	x.mapping.Lock()
 	defer x.mapping.Unlock()
 	for _, spec := range x.expected() {
-		if !spec.fits(f, q) || ctx.Err() != nil {
-			continue
+		if spec.fits(f, q) && ctx.Err() == nil {
+			s.mapExpected(spec)
 		}
-		a := s.openEarly(spec)
-		x.mu.Lock()
-		switch {
-		case !slices.ContainsFunc(x.expected(), func(e IndexSpec) bool { return e.ID == spec.ID }): // it was loaded or dropped meanwhile
-			if a != nil {
-				a.release()
-			}
-		case a == nil:
-			x.unexpect(spec.ID)
-		default:
-			x.swap(spec.ID, a)
-		}
-		x.mu.Unlock()
 	}
 	return x.choose(f, q)
+}
+
+// mapFirst maps an index that is expected, before it is read into memory: searches need not wait for that. Nothing else of the file is read meanwhile.
+func (s *Sealed) mapFirst(spec IndexSpec) {
+	x := &s.indexes
+	x.mapping.Lock()
+	defer x.mapping.Unlock()
+	if slices.ContainsFunc(x.expected(), func(e IndexSpec) bool { return e.ID == spec.ID }) {
+		s.mapExpected(spec)
+	}
+}
+
+// mapExpected has searches use an expected index's file, mapped, if it can be used. REQUIRES: mapping is held.
+func (s *Sealed) mapExpected(spec IndexSpec) {
+	x := &s.indexes
+	a := s.openEarly(spec)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case !slices.ContainsFunc(x.expected(), func(e IndexSpec) bool { return e.ID == spec.ID }): // it was loaded or dropped meanwhile
+		if a != nil {
+			a.release()
+		}
+	case a == nil:
+		x.unexpect(spec.ID)
+	default:
+		x.swap(spec.ID, a)
+	}
 }
 
 // openEarly opens an index's file; nil if it cannot be used.
@@ -77,9 +92,12 @@ func (s *Sealed) openEarly(spec IndexSpec) *attachedIndex {
 	var ix fieldIndex
 	var size int64
 	var err error
-	if spec.sparse() {
+	switch {
+	case s.cols[uint32(spec.Field.ID)] == nil:
+		return nil
+	case spec.sparse():
 		ix, size, err = s.openSparse(spec, true)
-	} else {
+	default:
 		var col *vectorColumn
 		if col, err = s.columnOf(spec.Field); err == nil && col != nil {
 			ix, size, err = s.openIndex(col, spec, true)
