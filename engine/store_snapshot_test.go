@@ -83,7 +83,8 @@ func TestSnapshotsThroughALife(t *testing.T) {
 		dirs, err := mem.List(imageDir + "/seg")
 		segments := 0
 		for _, d := range dirs {
-			if files, err := mem.List(imageDir + "/seg/" + d); err == nil && len(files) > 0 { // else it was made ahead
+			f, err := mem.Stat(imageDir + "/seg/" + d + "/rows.sst")
+			if err == nil && f.Size() > 0 { // else it was made ahead
 				segments++
 			}
 		}
