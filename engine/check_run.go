@@ -216,9 +216,9 @@ func (c *check) partition(ctx context.Context, p *Partition, specs []segment.Ind
 	}
 	defer snap.Release()
 	c.report.Partitions++
-	sealed, release := p.p.Sealed()
+	var unknown map[segment.ID]bool
+	sealed, release := p.p.Settled(func(sealed []*segment.Sealed) { unknown = c.unknown(p, sealed) })
 	defer release()
-	unknown := c.unknown(p, before, sealed)
 	for _, s := range sealed {
 		seen[s.ID()] = true
 		at.Segment = uint64(s.ID())
@@ -303,24 +303,18 @@ func (c *check) entities(ctx context.Context, p *Partition, snap *partition.Snap
 	return nil
 }
 
-// unknown returns those of the segments in use that the catalogue does not name. One that came and went meanwhile is none.
-func (c *check) unknown(p *Partition, before *state, sealed []*segment.Sealed) map[segment.ID]bool {
+// unknown returns those of the segments in use that the catalogue does not name. REQUIRES: no edit of the partition is under way.
+func (c *check) unknown(p *Partition, sealed []*segment.Sealed) map[segment.ID]bool {
 	out := map[segment.ID]bool{}
 	p.c.e.cat.view(func(now *state) {
+		if _, is := now.partitions[p.p.ID()]; !is {
+			return // it is being dropped
+		}
 		for _, s := range sealed {
-			_, was := before.segments[s.ID()]
-			if r, is := now.segments[s.ID()]; !was && (!is || r.partition != p.p.ID()) {
+			if r, is := now.segments[s.ID()]; !is || r.partition != p.p.ID() {
 				out[s.ID()] = true
 			}
 		}
-	})
-	if len(out) == 0 {
-		return out
-	}
-	still, release := p.p.Sealed()
-	defer release()
-	maps.DeleteFunc(out, func(id segment.ID, _ bool) bool {
-		return !slices.ContainsFunc(still, func(s *segment.Sealed) bool { return s.ID() == id })
 	})
 	return out
 }

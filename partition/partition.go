@@ -256,6 +256,16 @@ func (p *Partition) Sealed() (segments []*segment.Sealed, release func()) {
 	return v.sealed, v.unref
 }
 
+// Settled is Sealed at a moment when no edit is on its way to the catalogue or from there to the version. while runs in that moment; it must not
+// commit.
+func (p *Partition) Settled(while func(segments []*segment.Sealed)) (segments []*segment.Sealed, release func()) {
+	p.committing.Lock()
+	defer p.committing.Unlock()
+	segments, release = p.Sealed()
+	while(segments)
+	return segments, release
+}
+
 // Drop ends the partition: writes are refused from now on, and the files of its segments go with the last snapshot that reads them.
 // REQUIRES: the catalogue no longer names it.
 func (p *Partition) Drop(removed func(s *segment.Sealed, err error)) {

@@ -280,26 +280,29 @@ func (s *Sealed) LoadIndex(ctx context.Context, spec IndexSpec, mapped bool) err
 	if !mapped && !spec.scalar() {
 		s.mapFirst(spec)
 	}
-	var ix fieldIndex = emptyIndex{}
-	var size int64
-	var err error
-	switch c := s.cols[uint32(spec.Field.ID)]; {
-	case c == nil:
-	case spec.sparse():
-		ix, size, err = s.openSparse(spec, mapped)
-	case spec.scalar():
-		ix, size, err = s.openScalar(spec, mapped)
-	default:
-		var col *vectorColumn
-		if col, err = s.columnOf(spec.Field); err == nil {
-			ix, size, err = s.openIndex(col, spec, mapped)
-		}
-	}
+	ix, size, err := s.openFieldIndex(spec, mapped)
 	if err != nil {
 		return err
 	}
 	s.attach(spec, ix, IndexReady, size)
 	return nil
+}
+
+// openFieldIndex opens the file of an index of any kind; there is none where the segment holds nothing of the field.
+func (s *Sealed) openFieldIndex(spec IndexSpec, mapped bool) (fieldIndex, int64, error) {
+	switch c := s.cols[uint32(spec.Field.ID)]; {
+	case c == nil:
+		return emptyIndex{}, 0, nil
+	case spec.sparse():
+		return s.openSparse(spec, mapped)
+	case spec.scalar():
+		return s.openScalar(spec, mapped)
+	}
+	col, err := s.columnOf(spec.Field)
+	if err != nil {
+		return nil, 0, err
+	}
+	return s.openIndex(col, spec, mapped)
 }
 
 // sparse reports whether the index is one of sparse vectors.

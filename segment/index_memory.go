@@ -150,9 +150,13 @@ func (s *Sealed) fileCodes(ctx context.Context, a *attachedIndex, tmp string) er
 	if err != nil {
 		return err
 	}
-	return s.saveIndex(ctx, a.spec, IndexBuild{TmpDir: tmp, Mapped: true}, running, a.ix, true, func() (fieldIndex, int64, error) {
+	err = s.saveIndex(ctx, a.spec, IndexBuild{TmpDir: tmp, Mapped: true}, running, a.ix, true, func() (fieldIndex, int64, error) {
 		return s.openIndex(col, a.spec, true)
 	})
+	if errors.Is(err, ErrIndexDropped) {
+		return nil
+	}
+	return err
 }
 
 // ReloadIndex has searches use the definition's index in memory of our own, if its file is mapped. REQUIRES: the caller holds a reference.
@@ -170,24 +174,16 @@ func (s *Sealed) ReloadIndex(ctx context.Context, id uint64) error {
 
 var errNotMapped = errors.New("the file cannot be mapped")
 
-// reload opens the index's file anew and puts it in the place of a, unless another has taken that meanwhile.
+// reload opens the index's file anew and puts it in the place of a, unless that was dropped or replaced meanwhile.
 func (s *Sealed) reload(ctx context.Context, a *attachedIndex, mapped bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var ix fieldIndex
-	var size int64
-	var err error
-	if a.spec.sparse() {
-		ix, size, err = s.openSparse(a.spec, mapped)
-	} else {
-		var col *vectorColumn
-		if col, err = s.columnOf(a.spec.Field); err != nil {
-			return err
-		}
-		ix, size, err = s.openIndex(col, a.spec, mapped)
-	}
+	ix, size, err := s.openFieldIndex(a.spec, mapped)
 	if err != nil {
+		if s.indexes.find(a.spec.ID) != a {
+			return nil // its file went with it
+		}
 		return fmt.Errorf("index %d of segment %s: %w", a.spec.ID, s.man.ID, err)
 	}
 	if mapped && ix.memory() > size/2 {
