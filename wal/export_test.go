@@ -20,6 +20,10 @@ const (
 	KindDataFrame  = kindData
 	KindMarkFrame  = kindMark
 	KindRotateEnd  = kindRotate
+	FrameLengthAt  = frameLengthAt
+	FrameLSNAt     = frameLSNAt
+	FrameDurableAt = frameDurableAt
+	FrameKindAt    = frameKindAt
 )
 
 var (
