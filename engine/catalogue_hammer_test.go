@@ -86,9 +86,8 @@ func TestHammerCatalogue(t *testing.T) {
 		st.apply(e)
 		whole, err := st.snapshot().encode()
 		require.NoError(t, err)
-		again, err := decodeEdit(whole)
+		_, err = decodeEdit(whole)
 		require.NoError(t, err)
-		require.NoError(t, newState().check(again))
 		return true
 	}})
 }

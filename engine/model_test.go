@@ -25,6 +25,8 @@ import (
 // TestModel runs random calls against an engine and against a map, and compares all that can be read after each. Nothing that was
 // acknowledged may be missing, neither after an orderly close nor after a crash that leaves all or nothing of what was not synced.
 func TestModel(t *testing.T) {
+	steps := 0
+	defer func() { figures(t, "%d operations, everything read after each", steps) }()
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMachine(t)
 		defer m.end()
@@ -39,7 +41,10 @@ func TestModel(t *testing.T) {
 			"flush all":        m.flushAll,
 			"reopen":           m.reopen,
 			"crash":            m.crash,
-			"":                 m.check,
+			"": func(t *rapid.T) {
+				steps++
+				m.check(t)
+			},
 		})
 	})
 }
