@@ -180,7 +180,7 @@ func TestPastHoleInTheLog(t *testing.T) {
 	var fails atomic.Bool
 	s = newPast(t, engine.Options{}, func(mem vfs.FS) vfs.FS {
 		return newHookFS(mem, func(op fsOp) error {
-			if op.kind == opWrite && strings.HasSuffix(op.path, ".wal") && fails.CompareAndSwap(true, false) {
+			if op.kind == opWrite && strings.Contains(op.path, ".wal") && fails.CompareAndSwap(true, false) {
 				return &shortWrite{op.n / 2, &fs.PathError{Op: "write", Path: op.path, Err: syscall.EIO}}
 			}
 			return nil
