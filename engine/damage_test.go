@@ -412,7 +412,7 @@ func eachLife(t *testing.T, fn func(t *testing.T, l lived, rng *rand.Rand)) {
 	}
 }
 
-// TestEveryByteFlipped flips bytes and single bits of every file of a store.
+// TestEveryByteFlipped flips bytes and single bits of every file of a store; with -long, all of them.
 func TestEveryByteFlipped(t *testing.T) {
 	eachLife(t, func(t *testing.T, l lived, rng *rand.Rand) {
 		for _, name := range l.names() {
@@ -422,7 +422,11 @@ func TestEveryByteFlipped(t *testing.T) {
 				stride = 1 + thinner*len(l.image[name])/150
 			}
 			for i := rng.IntN(stride); i < len(l.image[name]); i += stride {
-				for _, x := range []byte{0xff, 1 << rng.IntN(8)} {
+				flips := []byte{0xff, 1 << rng.IntN(8)}
+				if *long {
+					flips = []byte{0xff, 1, 2, 4, 8, 16, 32, 64, 128}
+				}
+				for _, x := range flips {
 					b := bytes.Clone(l.image[name])
 					b[i] ^= x
 					c.add(fmt.Sprintf("%s byte %d ^ %#x", name, i, x), l.with(name, b), l.want, rng.IntN(4) > 0, name)

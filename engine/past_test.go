@@ -70,7 +70,7 @@ func (s *past) restart() {
 // cut cuts the power and opens what is left.
 func (s *past) cut() {
 	left := s.mem.CrashClone(vfs.CrashCloneCfg{})
-	require.NoError(s.t, s.eng.Close())
+	_ = s.eng.Close() // what it says is said by a dead process
 	s.mem, s.fs = left, left
 	s.open()
 }

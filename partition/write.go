@@ -46,7 +46,7 @@ type Result struct {
 //  1. outside any lock: keys twice in the call; memory; the record's bytes and a place in the log's queue for them, and beside that
 //     where sealed segments hold the keys
 //  2. under the locks of the shards that the keys hash to, in all partitions of the scope: what holds the keys now; refuse
-//     duplicates; the log gives the LSN
+//     duplicates, once what is in the way is visible; the log gives the LSN
 //  3. still under the locks: apply to memory, invisible as yet, while the log writes and syncs
 //  4. wait for the sync, or do it if the log gave the lead in 2: with a large record and no other writer about, 2 has also written the record
 //     and had the disk begin, and no goroutine is handed anything
@@ -77,8 +77,15 @@ func (e *Env) Apply(ctx context.Context, w *Write) (Result, error) {
 	a.lock()
 	lsn, leads, err := a.commit(ctx, rec)
 	if err != nil {
+		newest := a.newest()
 		a.unlock()
 		e.Log.Discard(rec)
+		if errors.Is(err, ErrDuplicateKey) {
+			// Nobody is refused for a row that no reader sees yet: it might never be durable.
+			if err := e.Clock.WaitContext(ctx, newest); err != nil {
+				return Result{}, err
+			}
+		}
 		return Result{}, err
 	}
 	var ahead sync.WaitGroup
@@ -462,6 +469,17 @@ func (a *application) duplicates() error {
 		err.Rows = append(err.Rows, l.key)
 	}
 	return err
+}
+
+// newest is an LSN that no row that was found is younger than. REQUIRES: the locks are held.
+func (a *application) newest() (lsn uint64) {
+	for _, l := range a.found {
+		if l.growing != nil {
+			_, last := l.growing.LSNs()
+			lsn = max(lsn, last)
+		}
+	}
+	return lsn
 }
 
 // target calls fn with the rows of each part for each shard. The rows are nil if they are the whole batch.
