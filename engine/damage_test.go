@@ -333,7 +333,7 @@ func liveAndClose(t testing.TB, script []step, closed bool) lived {
 	return l
 }
 
-// idle waits until nothing is sealing any more.
+// idle waits until nothing is sealing any more, and every index is built.
 func idle(t testing.TB, s *session) {
 	fs := s.opts.FS
 	var seen []string
@@ -354,6 +354,13 @@ func idle(t testing.TB, s *session) {
 		same++
 		return same > 5
 	}, waitLong, waitStep)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLong)
+	defer cancel()
+	for _, name := range s.eng.Collections() {
+		c, err := s.eng.Collection(name)
+		require.NoError(t, err)
+		require.NoError(t, c.WaitIndexed(ctx))
+	}
 }
 
 // tally counts what became of damages.
