@@ -109,7 +109,7 @@ func buildEdges(ctx context.Context, rows *codedRows, o *Options, p plan, said *
 				said.add(shareLeaves, to-from, len(groups.rows))
 			}
 		})
-		each(o.Workers, hi-lo, 64, func(worker, from, to int) {
+		each(o.Workers, hi-lo, pieceRows, func(worker, from, to int) {
 			if ctx.Err() != nil {
 				return
 			}
@@ -126,7 +126,7 @@ func buildEdges(ctx context.Context, rows *codedRows, o *Options, p plan, said *
 	lists.memory.free()
 	into := reverse(edges, 0, rows.n, rows.n)
 	defer into.memory.free()
-	each(o.Workers, rows.n, 64, func(worker, from, to int) {
+	each(o.Workers, rows.n, pieceRows, func(worker, from, to int) {
 		if ctx.Err() != nil {
 			return
 		}

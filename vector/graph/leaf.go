@@ -2,6 +2,7 @@ package graph
 
 import (
 	"math"
+	"runtime"
 	"sync"
 
 	"github.com/selkiedb/selkie/vector"
@@ -147,6 +148,9 @@ func (c *candidates) addLeaf(w *leafWorker, rows *codedRows, from, to int) {
 		lock.Lock()
 		c.add(w, a, dots)
 		lock.Unlock()
+		if i%pieceRows == 0 {
+			runtime.Gosched() // see each
+		}
 	}
 }
 

@@ -214,7 +214,7 @@ func (m *merger) keepEdges(ctx context.Context, i int) error {
 	if ix.Flat() {
 		return m.buildPart(ctx, lo, hi)
 	}
-	each(m.Workers, ix.n, 256, func(worker, from, to int) {
+	each(m.Workers, ix.n, pieceRows, func(worker, from, to int) {
 		if ctx.Err() != nil {
 			return
 		}
@@ -348,7 +348,7 @@ func (m *merger) joinPart(ctx context.Context, z *quantizer, i int, said *progre
 	}
 	into := reverse(m.edges, lo, hi, lo)
 	defer into.memory.free()
-	each(m.Workers, lo, 64, func(worker, from, to int) {
+	each(m.Workers, lo, pieceRows, func(worker, from, to int) {
 		for r := from; r < to; r++ {
 			if extra := into.into(uint32(r)); len(extra) > 0 {
 				m.workers[worker].join(m.rows, m.edges, uint32(r), extra)

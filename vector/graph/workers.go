@@ -2,20 +2,25 @@ package graph
 
 import (
 	"context"
+	"runtime"
 	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 )
 
+// pieceRows is how many rows a worker does at a time where each takes some ten microseconds.
+const pieceRows = 16
+
 // each calls work for the numbers 0 to n-1 in pieces of at most size, from as
 // many goroutines as there are workers, and returns when all are done. Which
 // worker gets which piece is left to chance: what is computed must not depend
-// on it.
+// on it. After each piece a worker lets others have the processor.
 func each(workers, n, size int, work func(worker, lo, hi int)) {
 	pieces := (n + size - 1) / size
 	if workers = min(workers, pieces); workers <= 1 {
 		for lo := 0; lo < n; lo += size {
 			work(0, lo, min(lo+size, n))
+			runtime.Gosched()
 		}
 		return
 	}
@@ -30,6 +35,7 @@ func each(workers, n, size int, work func(worker, lo, hi int)) {
 						return
 					}
 					work(w, lo, min(lo+size, n))
+					runtime.Gosched() // to searches: by itself the runtime lets them wait for ten milliseconds
 				}
 			})
 		})
