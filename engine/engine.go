@@ -53,6 +53,8 @@ type Engine struct {
 	trash  trash
 	spares spares
 
+	replayFull bool // the disk is full: see replay
+
 	snapshotsMu sync.Mutex // guards what follows; nothing is locked under it
 	snapshots   map[string]*StoreSnapshot
 

@@ -308,10 +308,18 @@ func (e *Engine) replay(byID map[uint64]*Collection, lsn uint64, payload []byte)
 	if e.opts.ReadOnly {
 		return nil
 	}
-	// A log that is larger than memory is written out as it is replayed.
+	// A log that is larger than memory is written out as it is replayed. On a full disk it stays in memory: a store must open, so that room can be made.
 	for _, part := range w.Parts {
-		if err := part.Partition.FlushFull(e.ctx); err != nil {
+		if e.replayFull {
+			break
+		}
+		err := part.Partition.FlushFull(e.ctx)
+		if err != nil && !isDiskFull(err) {
 			return errors.Join(fmt.Errorf("replaying LSN %d", lsn), err)
+		}
+		if err != nil {
+			e.replayFull = true
+			e.opts.Logger.Warn("the disk is full: what the log holds stays in memory", "lsn", lsn, "error", err)
 		}
 	}
 	return nil
