@@ -21,7 +21,7 @@ func TestCheckBesideCompaction(t *testing.T) {
 	g := &crowd{t: t}
 	rounds := 300
 	if testing.Short() {
-		rounds = 100
+		rounds = max(100/thinner, 15)
 	}
 	g.write(rounds, func(i int) error {
 		if _, err := part.Insert(ctx, plainRows(0, int64(2*i), int64(2*i+1))...); err != nil {

@@ -44,6 +44,7 @@ func TestIndexRightAfterOpen(t *testing.T) {
 		}
 		wg.Wait()
 		require.NoError(t, c.WaitIndexed(ctx))
+		require.Eventually(t, func() bool { return eng.Metrics().IndexLoads > 0 }, waitLong, waitStep, "it is counted a moment after it is there")
 		m := eng.Metrics()
 		require.EqualValues(t, 1, m.IndexLoads, "what searches mapped counts for nothing")
 		require.Zero(t, m.IndexBuilds)
