@@ -68,7 +68,7 @@ func TestIndexRightAfterOpen(t *testing.T) {
 	require.EqualValues(t, 0, hits[0].Key.Int)
 	require.NoError(t, c.WaitIndexed(ctx))
 	require.EqualValues(t, 1, eng.Metrics().IndexRejected)
-	require.EqualValues(t, 1, eng.Metrics().IndexBuilds)
+	require.Eventually(t, func() bool { return eng.Metrics().IndexBuilds == 1 }, waitLong, waitStep)
 
 	// A definition that is dropped, and a file of it that is not.
 	eng, c = reopened(t, eng, fs, o, func() {})
