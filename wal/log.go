@@ -136,6 +136,9 @@ func Open(opts Options, from uint64, replay func(lsn uint64, payload []byte) err
 		files:    r.rec.files,
 		nextSize: opts.InitialFileSize,
 	}
+	for _, f := range l.files {
+		f.shared = true // by a checkpoint of before
+	}
 	l.stats.Replayed = replayed
 	l.found = r.rec.foundLSN()
 	l.synced = max(opts.MinLSN, l.found)

@@ -3,6 +3,8 @@ package wal_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -90,4 +92,44 @@ func TestLinkedFilesAreNotRecycled(t *testing.T) {
 		}, func(l wal.Lost) { require.Fail(t, "lost", "%+v", l) }))
 		require.EqualValues(t, 12*(i+1), last)
 	}
+}
+
+// TestFoundFilesAreNotRecycled: a log does not know what was linked before it was opened.
+func TestFoundFilesAreNotRecycled(t *testing.T) {
+	a, fs, last := newAcks(), vfs.NewMem(), uint64(0)
+	opts := a.with(wal.Options{FS: fs, Dir: "wal", InitialFileSize: 8 << 10, MaxFileSize: 8 << 10})
+	write := func(l *wal.Log) {
+		for range 24 {
+			last++
+			mustAppend(t, l, a, payload(last, 1000))
+		}
+	}
+	mustOpen(t, opts, write)
+	opts.FirstSeq = 1
+	require.NoError(t, fs.MkdirAll("copy", 0o755))
+	names, err := fs.List("wal")
+	require.NoError(t, err)
+	slices.Sort(names)
+	names = names[:len(names)-1] // a checkpoint copies the one that is written
+	held := func() (all []byte) {
+		for _, name := range names {
+			f, err := fs.Open("copy/" + name)
+			require.NoError(t, err)
+			b, err := io.ReadAll(f)
+			require.NoError(t, err)
+			require.NoError(t, f.Close())
+			all = append(all, b...)
+		}
+		return all
+	}
+	for _, name := range names {
+		require.NoError(t, fs.Link("wal/"+name, "copy/"+name))
+	}
+	copied, before := last, held()
+	mustOpen(t, opts, func(l *wal.Log) {
+		require.NoError(t, l.Truncate(l.FirstSeqFor(copied)))
+		write(l)
+		require.Zero(t, l.Stats().Recycled)
+	})
+	require.Equal(t, before, held())
 }
